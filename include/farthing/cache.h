@@ -1,0 +1,94 @@
+// cache: the key of a request, and the answers already bought.
+#ifndef FARTHING_CACHE_H
+#define FARTHING_CACHE_H
+
+#include "farthing/api.h"
+#include "farthing/base.h"
+#include "farthing/json.h"
+#include "farthing/store.h"
+
+// ------------------------------------------------------------------- key
+
+struct cache_key {
+    uint8_t bytes[DIGEST_LEN];
+};
+
+// What a known request field means for the key. One table for the four
+// endpoints; a field without a row is kept (it may change the answer).
+enum cache_field_rule { CACHE_FIELD_KEEP, CACHE_FIELD_DROP };
+struct cache_field {
+    const char *name;
+    enum cache_field_rule rule[4]; // by API_CHAT_COMPLETIONS .. API_EMBEDDINGS
+    bool known[4];                 // is it a field of that endpoint?
+    const char *why;
+};
+const struct cache_field *cache_fields(size_t *count);
+
+struct cache_key_parts {
+    enum api_endpoint endpoint;
+    struct slice tenant;
+    struct slice user; // only when the route's scope is user
+    struct slice prompt_version, corpus_version;
+    struct slice requested_model; // as the client wrote it: independent of the route
+};
+
+// SHA-256 over the parts (each length-prefixed) and the canonical request.
+// False for a duplicate key in the request.
+bool cache_key_compute(const struct cache_key_parts *parts, const struct json_doc *request,
+                       struct cache_key *out, struct error *err) FARTHING_MUST_CHECK;
+
+// --------------------------------------------------------------- entries
+
+// One bought answer; immutable once inserted; reference-counted.
+struct cache_answer {
+    enum api_endpoint endpoint;
+    struct slice body;         // the whole answer (JSON)
+    struct slice content_type;
+    struct slice provider, model, tier, finish_reason;
+    struct api_usage usage;
+    bool cost_known;
+    int64_t cost_pico; // what it cost to buy
+    int64_t created_ms, expires_ms;
+};
+struct cache_entry;
+const struct cache_answer *cache_entry_answer(const struct cache_entry *e);
+void cache_entry_release(struct cache_entry *e); // any thread
+
+// ----------------------------------------------------------------- cache
+
+// Memory, shared by all loops (sharded, one small lock a shard, never held
+// over I/O), in front of the store. Eviction: see cache/memory.c.
+struct cache;
+struct cache_options {
+    int64_t memory_bytes;
+    int64_t max_entry_bytes; // 0: memory_bytes / 8
+    struct store *store;     // NULL: memory only
+};
+struct cache *cache_new(const struct cache_options *options);
+void cache_free(struct cache *c); // entries still held by others stay valid
+void cache_resize(struct cache *c, int64_t memory_bytes); // reload
+
+// From memory only. NULL: not there. The caller releases.
+struct cache_entry *cache_peek(struct cache *c, const struct cache_key *key, int64_t now_ms)
+    FARTHING_MUST_CHECK;
+
+// From the store behind it, on this loop; fills memory on success. entry NULL:
+// not there (or the store failed). The callback owns one reference.
+struct cache_lookup;
+typedef void cache_found(void *arg, struct cache_entry *entry);
+struct cache_lookup *cache_lookup_start(struct cache *c, struct store_client *client,
+                                        const struct cache_key *key, int64_t now_ms,
+                                        cache_found *found, void *arg); // NULL: nothing behind
+void cache_lookup_cancel(struct cache_lookup *l);
+
+// Copies the answer into memory and queues it for the store.
+void cache_insert(struct cache *c, const struct cache_key *key, const struct cache_answer *answer);
+void cache_remove(struct cache *c, const struct cache_key *key);
+void cache_purge(struct cache *c); // all, memory and store
+
+struct cache_stats {
+    int64_t entries, bytes, hits, misses, insertions, evictions;
+};
+void cache_stats_get(const struct cache *c, struct cache_stats *out);
+
+#endif

@@ -1,0 +1,39 @@
+// flow: one client request as an exchange that passes the stations of
+// docs/architecture.md in order: receive, identify, normalize, admit, recall,
+// classify, plan, reserve, dispatch, judge, settle, record, reply.
+#ifndef FARTHING_FLOW_H
+#define FARTHING_FLOW_H
+
+#include "farthing/base.h"
+#include "farthing/cache.h"
+#include "farthing/config.h"
+#include "farthing/http.h"
+#include "farthing/ledger.h"
+#include "farthing/store.h"
+#include "farthing/upstream.h"
+
+// What all loops share; owned by the caller, outlives every flow.
+struct flow_shared {
+    struct cache *cache;       // NULL: no cache
+    struct store *store;       // NULL: no store
+    struct ledger *ledger;
+    struct upstream_shared *upstream;
+};
+
+struct flow; // one loop's share
+
+// Takes references of its own on config and prices (prices NULL: nothing is
+// priced but what the file prices).
+struct flow *flow_new(struct event_base *loop, const struct flow_shared *shared,
+                      const struct config *config, struct prices *prices);
+// Running exchanges keep the snapshot that they started with. On the loop.
+void flow_set_config(struct flow *f, const struct config *config, struct prices *prices);
+// What the loop's http_server calls.
+struct http_handler flow_handler(struct flow *f);
+// From here on new requests are refused with shutting_down.
+void flow_drain(struct flow *f);
+size_t flow_running(const struct flow *f);
+// After the loop's http_server was freed (which ends every exchange).
+void flow_free(struct flow *f);
+
+#endif

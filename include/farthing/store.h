@@ -1,0 +1,83 @@
+// store: one asynchronous key-value interface with expiry, and append-only
+// journals. Behind it here: SQLite in WAL mode on a thread of its own. (Redis
+// comes behind the same interface.) Nothing here blocks a loop.
+#ifndef FARTHING_STORE_H
+#define FARTHING_STORE_H
+
+#include "farthing/base.h"
+
+struct event_base;
+struct store;        // the process's store: made once, shared by all threads
+struct store_client; // one loop's access to it
+struct store_op;     // one pending operation
+
+struct store_options {
+    const char *path;  // directory; made if absent (mode 0700)
+    int64_t max_bytes; // bound on the bytes of values kept; oldest-used go first
+};
+
+// Opens (or makes) path/farthing.db and starts its thread. A damaged file is
+// reported in the log, moved aside to farthing.db.damaged-TIME and replaced by
+// an empty one; that is not an error. False when the directory cannot be used.
+struct store *store_open(const struct store_options *options, struct error *err);
+// Waits for what was queued to be on disk, then stops. All clients closed first.
+void store_close(struct store *s);
+
+struct store_client *store_client_new(struct store *s, struct event_base *loop);
+// Cancels what is pending (no callbacks afterwards).
+void store_client_free(struct store_client *c);
+
+enum store_status { STORE_OK, STORE_MISSING, STORE_FAILED };
+
+// `value` is valid during the call. Runs on the client's loop, never before
+// the starting function has returned.
+typedef void store_done(void *arg, enum store_status status, struct slice value, int64_t expires_ms);
+
+// Keys are bytes within a space (a short constant name, "cache"). Bytes given
+// are copied. A NULL return of store_get means that the store is overloaded or
+// closed: treat it as STORE_FAILED; no callback comes.
+struct store_op *store_get(struct store_client *c, const char *space, struct slice key,
+                           store_done *done, void *arg);
+void store_cancel(struct store_op *op); // on the client's loop; its callback never comes
+
+// Fire and forget; dropped (counted in farthing_store_dropped_total) when the
+// queue is full. expires_ms: Unix ms, 0 for never.
+void store_put(struct store *s, const char *space, struct slice key, struct slice value,
+               int64_t expires_ms); // any thread
+void store_delete(struct store *s, const char *space, struct slice key); // any thread
+void store_delete_space(struct store *s, const char *space);             // any thread
+
+// ------------------------------------------------------------- journals
+
+// An append-only table of JSON lines. Each column is a generated column read
+// out of the line, so the table is queried as if it had them and one write
+// serves all.
+struct store_column {
+    const char *name;      // also the member of the JSON object
+    const char *type;      // SQLite type: "TEXT", "INTEGER", "REAL"
+    bool indexed;
+};
+struct store_journal;
+
+// Makes or extends (adds missing columns to) the table. Blocks; at start-up.
+struct store_journal *store_journal_open(struct store *s, const char *table,
+                                         const struct store_column *columns, size_t count,
+                                         struct error *err);
+// Appends several lines (each ending in '\n') in one transaction, soon. Takes
+// a copy. Any thread. Never blocks: over the queue's bound the lines are
+// dropped and counted (farthing_store_dropped_total).
+void store_journal_append(struct store_journal *j, struct slice lines);
+// Waits until everything queued before is committed. Not on a loop.
+void store_flush(struct store *s);
+
+// Rows of one read-only SQL statement as a JSON array of objects, run on the
+// store's thread; for the admin API. `done` gets the text.
+struct store_op *store_query(struct store_client *c, const char *sql, const struct slice *params,
+                             size_t param_count, store_done *done, void *arg);
+
+struct store_stats {
+    int64_t entries, bytes, queued, dropped, failures;
+};
+void store_stats_get(struct store *s, struct store_stats *out); // any thread
+
+#endif

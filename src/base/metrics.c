@@ -1,0 +1,226 @@
+// Counting. A series is found through the thread's own table, so that the hot
+// path takes no lock; the registry's lock is taken the first time a thread
+// meets a series. Updates are relaxed atomics.
+//
+// Label values that clients invent are bounded: over METRIC_SERIES_MAX series
+// in a family, "feature" and "user" read "other", and if even that is not
+// enough, all labels do.
+#include "metrics.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct metric_entry *first_entry, *last_entry;
+static struct table *registry; // family and values -> series
+static _Atomic unsigned epoch; // metric_reset_for_test invalidates the threads' tables
+
+static pthread_key_t cache_key;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+struct thread_cache {
+    struct table *series;
+    unsigned epoch;
+};
+
+void metric_lock(void) {
+    pthread_mutex_lock(&lock);
+}
+
+void metric_unlock(void) {
+    pthread_mutex_unlock(&lock);
+}
+
+struct metric_entry *metric_entries(void) {
+    return first_entry;
+}
+
+static void free_thread_cache(void *arg) {
+    struct thread_cache *c = arg;
+    if (c == NULL)
+        return;
+    table_free(c->series);
+    free(c);
+}
+
+static void free_main_cache(void) {
+    free_thread_cache(pthread_getspecific(cache_key));
+    pthread_setspecific(cache_key, NULL);
+    metric_reset_for_test();
+}
+
+static void set_up(void) {
+    if (pthread_key_create(&cache_key, free_thread_cache) != 0)
+        abort();
+    atexit(free_main_cache);
+}
+
+static struct thread_cache *thread_cache(void) {
+    pthread_once(&once, set_up);
+    struct thread_cache *c = pthread_getspecific(cache_key);
+    unsigned now = atomic_load(&epoch);
+    if (c != NULL && c->epoch == now)
+        return c;
+    free_thread_cache(c);
+    c = base_alloc(sizeof *c);
+    *c = (struct thread_cache){table_new(), now};
+    pthread_setspecific(cache_key, c);
+    return c;
+}
+
+static struct metric_entry *entry_of(const struct metric_family *family) {
+    for (struct metric_entry *e = first_entry; e != NULL; e = e->next)
+        if (e->family == family)
+            return e;
+    struct metric_entry *e = base_calloc(1, sizeof *e);
+    e->family = family;
+    if (last_entry != NULL)
+        last_entry->next = e;
+    else
+        first_entry = e;
+    last_entry = e;
+    return e;
+}
+
+void metric_declare(const struct metric_family *family) {
+    metric_lock();
+    entry_of(family);
+    metric_unlock();
+}
+
+static size_t label_count(const struct metric_family *family) {
+    size_t n = 0;
+    while (n < METRIC_LABELS_MAX && family->labels[n] != NULL)
+        n++;
+    return n;
+}
+
+// Family and values as one key: lengths keep ("a","bc") and ("ab","c") apart.
+static void make_key(struct buffer *key, const struct metric_family *family,
+                     const struct slice *values, size_t count) {
+    buffer_append(key, slice_make(&family, sizeof family));
+    for (size_t i = 0; i < count; i++) {
+        uint32_t len = (uint32_t)values[i].len;
+        buffer_append(key, slice_make(&len, sizeof len));
+        buffer_append(key, values[i]);
+    }
+}
+
+static struct metric_series *series_new(struct metric_entry *e, const struct slice *values,
+                                        size_t count) {
+    struct metric_series *s = base_calloc(1, sizeof *s);
+    s->family = e->family;
+    s->label_count = count;
+    for (size_t i = 0; i < count; i++)
+        s->values[i] = slice_dup(values[i]);
+    if (e->family->kind == METRIC_HISTOGRAM)
+        s->buckets = base_calloc(e->family->bucket_count + 1, sizeof *s->buckets);
+    s->next = e->series;
+    e->series = s;
+    e->series_count++;
+    return s;
+}
+
+static bool invented_by_clients(const char *label) {
+    return strcmp(label, "feature") == 0 || strcmp(label, "user") == 0;
+}
+
+static struct metric_series *register_series(const struct metric_family *family,
+                                             const struct slice *values, size_t count) {
+    if (registry == NULL)
+        registry = table_new();
+    struct metric_entry *e = entry_of(family);
+    struct slice bounded[METRIC_LABELS_MAX];
+    for (size_t i = 0; i < count; i++)
+        bounded[i] = values[i];
+    // First as it is, then without what clients invent, then without anything.
+    for (int step = 0;; step++) {
+        struct buffer key = {0};
+        make_key(&key, family, bounded, count);
+        struct metric_series *s = table_get(registry, buffer_slice(&key));
+        size_t max = (size_t)METRIC_SERIES_MAX * (step == 0 ? 1 : 2);
+        if (s == NULL && (e->series_count < max || step == 2 || count == 0)) {
+            s = series_new(e, bounded, count);
+            table_put(registry, buffer_slice(&key), s);
+        }
+        buffer_free(&key);
+        if (s != NULL)
+            return s;
+        for (size_t i = 0; i < count; i++)
+            if (step == 1 || invented_by_clients(family->labels[i]))
+                bounded[i] = SLICE("other");
+    }
+}
+
+struct metric_series *metric_series(const struct metric_family *family,
+                                    const struct slice *values) {
+    size_t count = label_count(family);
+    struct thread_cache *c = thread_cache();
+    struct buffer key = {0};
+    make_key(&key, family, values, count);
+    struct metric_series *s = table_get(c->series, buffer_slice(&key));
+    if (s == NULL) {
+        metric_lock();
+        s = register_series(family, values, count);
+        metric_unlock();
+        // A client that invents labels without end must not grow this either.
+        if (table_count(c->series) > 8 * METRIC_SERIES_MAX) {
+            table_free(c->series);
+            c->series = table_new();
+        }
+        table_put(c->series, buffer_slice(&key), s);
+    }
+    buffer_free(&key);
+    return s;
+}
+
+struct metric_series *metric_plain(const struct metric_family *family) {
+    return metric_series(family, NULL);
+}
+
+void metric_add(struct metric_series *s, int64_t amount) {
+    atomic_fetch_add_explicit(&s->value, amount, memory_order_relaxed);
+}
+
+void metric_set(struct metric_series *s, int64_t value) {
+    atomic_store_explicit(&s->value, value, memory_order_relaxed);
+}
+
+void metric_observe(struct metric_series *s, int64_t value) {
+    const struct metric_family *f = s->family;
+    double scaled = (double)value * (f->scale != 0 ? f->scale : 1);
+    size_t b = 0;
+    while (b < f->bucket_count && scaled > f->buckets[b])
+        b++;
+    atomic_fetch_add_explicit(&s->buckets[b], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&s->count, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&s->value, value, memory_order_relaxed);
+}
+
+int64_t metric_value(const struct metric_series *s) {
+    bool histogram = s->family->kind == METRIC_HISTOGRAM;
+    return atomic_load_explicit(histogram ? &s->count : &s->value, memory_order_relaxed);
+}
+
+static void free_entry(struct metric_entry *e) {
+    for (struct metric_series *s = e->series, *next; s != NULL; s = next) {
+        next = s->next;
+        for (size_t i = 0; i < s->label_count; i++)
+            free(s->values[i]);
+        free(s->buckets);
+        free(s);
+    }
+    free(e);
+}
+
+void metric_reset_for_test(void) {
+    metric_lock();
+    for (struct metric_entry *e = first_entry, *next; e != NULL; e = next) {
+        next = e->next;
+        free_entry(e);
+    }
+    first_entry = last_entry = NULL;
+    table_free(registry);
+    registry = NULL;
+    atomic_fetch_add(&epoch, 1);
+    metric_unlock();
+}

@@ -1,0 +1,185 @@
+// Plain keys into their struct, by the table: one conversion for each kind,
+// one message for all.
+#include "loader.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+const char *loader_text(cfg_t *section, const char *key) {
+    cfg_opt_t *opt = cfg_getopt(section, key);
+    return opt == NULL || cfg_opt_size(opt) == 0 ? NULL : cfg_opt_getnstr(opt, 0);
+}
+
+struct config_slices loader_list(struct loader *l, cfg_t *section, const char *key) {
+    cfg_opt_t *opt = cfg_getopt(section, key);
+    unsigned count = opt == NULL ? 0 : cfg_opt_size(opt);
+    if (count == 0)
+        return (struct config_slices){0};
+    struct slice *items = arena_alloc(l->arena, count * sizeof *items);
+    for (unsigned i = 0; i < count; i++)
+        items[i] = arena_copy(l->arena, slice_of(cfg_opt_getnstr(opt, i)));
+    return (struct config_slices){items, count};
+}
+
+// "file:PATH": the file's contents without the line end that editors add.
+static bool read_secret_file(struct loader *l, int line, const char *key, struct slice path,
+                             struct slice *out) {
+    char *name = slice_dup(path);
+    if (name[0] != '/') { // beside the configuration
+        const char *slash = strrchr(l->file, '/');
+        struct slice dir = slice_make(l->file, slash == NULL ? 0 : (size_t)(slash - l->file) + 1);
+        struct slice joined = arena_printf(l->arena, "%.*s%s", SLICE_ARG(dir), name);
+        free(name);
+        name = slice_dup(joined);
+    }
+    FILE *f = fopen(name, "re");
+    char text[4096];
+    size_t n = f != NULL ? fread(text, 1, sizeof text, f) : 0;
+    if (f == NULL)
+        loader_error(l, line, "%s: cannot read the file \"%s\"", key, name);
+    else
+        fclose(f);
+    free(name);
+    while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r'))
+        n--;
+    *out = arena_copy(l->arena, slice_make(text, n));
+    return f != NULL;
+}
+
+static bool to_bool(struct slice s, bool *out) {
+    bool yes = slice_equal(s, SLICE("true")) || slice_equal(s, SLICE("yes")) ||
+               slice_equal(s, SLICE("on"));
+    bool no = slice_equal(s, SLICE("false")) || slice_equal(s, SLICE("no")) ||
+              slice_equal(s, SLICE("off"));
+    *out = yes;
+    return yes || no;
+}
+
+static bool to_number(enum spec_kind kind, struct slice s, int64_t *out) {
+    switch (kind) {
+    case SPEC_COUNT:
+    case SPEC_NUMBER:
+        return slice_to_i64(s, out);
+    case SPEC_DURATION:
+        return config_parse_duration(s, out);
+    case SPEC_SIZE:
+        return config_parse_size(s, out);
+    case SPEC_MONEY:
+        return config_parse_money(s, out);
+    case SPEC_RATE:
+        return config_parse_rate(s, out);
+    case SPEC_MILLI:
+        return config_parse_milli(s, out);
+    case SPEC_TEXT:
+    case SPEC_LIST:
+    case SPEC_BOOL:
+    case SPEC_SECRET:
+    case SPEC_FLAG:
+    case SPEC_SPECIAL:
+        break;
+    }
+    return false;
+}
+
+static bool in_bounds(struct loader *l, int line, const struct spec_key *key, struct slice value,
+                      int64_t number) {
+    int64_t max = key->max == 0 ? INT64_MAX : key->max;
+    if (number >= key->min && number <= max)
+        return true;
+    if (key->kind == SPEC_COUNT || key->kind == SPEC_NUMBER)
+        loader_error(l, line, "%s: \"%.*s\" is out of range; expected %lld to %lld", key->name,
+                     SLICE_ARG(value), (long long)key->min, (long long)max);
+    else
+        loader_error(l, line, "%s: \"%.*s\" is too %s; expected %s", key->name, SLICE_ARG(value),
+                     number < key->min ? "small" : "large", spec_kind_expected(key->kind));
+    return false;
+}
+
+static void store_number(const struct spec_key *key, char *at, int64_t number) {
+    if (key->kind == SPEC_COUNT)
+        *(unsigned *)(void *)at = (unsigned)number;
+    else
+        *(int64_t *)(void *)at = number;
+}
+
+static void convert(struct loader *l, int line, const struct spec_key *key, struct slice value,
+                    char *at) {
+    bool yes;
+    int64_t number = 0;
+    switch (key->kind) {
+    case SPEC_TEXT:
+        *(struct slice *)(void *)at = arena_copy(l->arena, value);
+        return;
+    case SPEC_SECRET:
+        if (slice_starts_with(value, SLICE("file:")))
+            (void)read_secret_file(l, line, key->name, slice_from(value, 5),
+                                   (struct slice *)(void *)at);
+        else
+            *(struct slice *)(void *)at = arena_copy(l->arena, value);
+        return;
+    case SPEC_BOOL:
+    case SPEC_FLAG:
+        if (!to_bool(value, &yes))
+            break;
+        if (key->kind == SPEC_BOOL)
+            *(bool *)(void *)at = yes;
+        else
+            *(int *)(void *)at = yes;
+        return;
+    case SPEC_COUNT:
+    case SPEC_NUMBER:
+    case SPEC_DURATION:
+    case SPEC_SIZE:
+    case SPEC_MONEY:
+    case SPEC_RATE:
+    case SPEC_MILLI:
+        if (!to_number(key->kind, value, &number))
+            break;
+        if (in_bounds(l, line, key, value, number))
+            store_number(key, at, number);
+        return;
+    case SPEC_LIST:
+    case SPEC_SPECIAL:
+        return;
+    }
+    loader_error(l, line, "%s: \"%.*s\" is not valid; expected %s", key->name, SLICE_ARG(value),
+                 spec_kind_expected(key->kind));
+}
+
+static void unset(const struct spec_key *key, char *at) {
+    if (key->kind == SPEC_FLAG)
+        *(int *)(void *)at = CONFIG_UNSET;
+    else if (key->kind == SPEC_NUMBER || key->kind == SPEC_DURATION || key->kind == SPEC_SIZE ||
+             key->kind == SPEC_MONEY || key->kind == SPEC_RATE || key->kind == SPEC_MILLI)
+        *(int64_t *)(void *)at = CONFIG_UNSET;
+}
+
+void loader_fill(struct loader *l, cfg_t *section, const struct spec_section *spec, void *target) {
+    for (size_t i = 0; i < spec->key_count; i++) {
+        const struct spec_key *key = &spec->keys[i];
+        char *at = (char *)target + key->offset;
+        cfg_opt_t *opt = section != NULL ? cfg_getopt(section, key->name) : NULL;
+        bool given = opt != NULL && cfg_opt_size(opt) > 0 && cfg_opt_getnstr(opt, 0) != NULL;
+        int line = given ? loader_line(l, section, key->name) : 0;
+        if (given && key->not_enforced)
+            loader_warn(l, line, "'%s' is checked but not enforced by this version", key->name);
+        if (key->kind == SPEC_SPECIAL)
+            continue;
+        if (key->kind == SPEC_LIST) {
+            struct config_slices list = given ? loader_list(l, section, key->name)
+                                              : (struct config_slices){0};
+            if (!given && key->initial != NULL) {
+                struct slice *one = arena_alloc(l->arena, sizeof *one);
+                *one = slice_of(key->initial);
+                list = (struct config_slices){one, 1};
+            }
+            *(struct config_slices *)(void *)at = list;
+            continue;
+        }
+        const char *text = given ? cfg_opt_getnstr(opt, 0) : key->initial;
+        if (text == NULL)
+            unset(key, at);
+        else
+            convert(l, line, key, slice_of(text), at);
+    }
+}

@@ -1,0 +1,306 @@
+// The table of routing.conf. A key that is accepted but has no effect in this
+// version says so (not_enforced), and whoever uses it is warned.
+#include "spec.h"
+
+#define AT(type, field) offsetof(struct type, field)
+#define DAY_MS (INT64_C(24) * 3600 * 1000)
+
+static const struct spec_key server_keys[] = {
+    {"listen", SPEC_LIST, 0, 0, AT(config_server, listen), CONFIG_API_LISTEN_DEFAULT, 0, 0,
+     "Addresses of the API, host:port or [v6]:port."},
+    {"admin_listen", SPEC_TEXT, 0, 0, AT(config_server, admin_listen), CONFIG_ADMIN_LISTEN_DEFAULT,
+     0, 0, "Address of metrics, health and status."},
+    {"workers", SPEC_SPECIAL, 0, 0, 0, "auto", 1, 64, "Event loops: \"auto\" (one a core) or a number."},
+    {"max_body", SPEC_SIZE, 0, 0, AT(config_server, max_body_bytes), "32m", 1024, INT64_C(1) << 30,
+     "Largest request body; over it 413."},
+    {"max_headers_size", SPEC_SIZE, 0, 0, AT(config_server, max_header_bytes), "32k", 1024, 1 << 20,
+     "Request line and header fields together; over it 431."},
+    {"max_headers", SPEC_COUNT, 0, 0, AT(config_server, max_headers), "100", 8, 1000,
+     "Number of header fields; over it 431."},
+    {"header_timeout", SPEC_DURATION, 0, 0, AT(config_server, header_timeout_ms), "10s", 10, DAY_MS,
+     "Time to send the whole head of a request."},
+    {"body_timeout", SPEC_DURATION, 0, 0, AT(config_server, body_timeout_ms), "30s", 10, DAY_MS,
+     "Longest pause while a body is sent."},
+    {"keepalive_timeout", SPEC_DURATION, 0, 0, AT(config_server, keepalive_timeout_ms), "75s", 10,
+     DAY_MS, "How long an idle connection is kept."},
+    {"write_timeout", SPEC_DURATION, 0, 0, AT(config_server, write_timeout_ms), "60s", 10, DAY_MS,
+     "Longest time without progress while a client reads its answer."},
+    {"stream_buffer", SPEC_SIZE, 0, 0, AT(config_server, stream_buffer_bytes), "64k", 1024, 64 << 20,
+     "Unsent bytes of a stream over which the provider is paused."},
+    {"max_connections", SPEC_NUMBER, 0, 0, AT(config_server, max_connections), "0", 0, 10000000,
+     "Client connections a worker; 0: no limit."},
+    {"drain_timeout", SPEC_DURATION, 0, 0, AT(config_server, drain_timeout_ms), "30s", 0, DAY_MS,
+     "How long running exchanges may take to finish after SIGTERM."},
+    {"tls_certificate", SPEC_TEXT, 0, 0, AT(config_server, tls_certificate), NULL, 0, 0,
+     "PEM file with the certificate chain; with tls_key, the API speaks TLS 1.2 and up."},
+    {"tls_key", SPEC_TEXT, 0, 0, AT(config_server, tls_key), NULL, 0, 0, "PEM file with its key."},
+};
+
+static const struct spec_key store_keys[] = {
+    {"kind", SPEC_SPECIAL, 0, 0, 0, "embedded", 0, 0, "\"embedded\"."},
+    {"path", SPEC_TEXT, 0, 0, AT(config_store, path), "farthing-data", 0, 0,
+     "Directory of the embedded store."},
+    {"url", SPEC_SECRET, 0, 0, AT(config_store, url), NULL, 0, 0, "Address of a shared store."},
+    {"max_size", SPEC_SIZE, 0, 0, AT(config_store, max_bytes), "1g", 1 << 20, INT64_C(1) << 42,
+     "Bound of the cache on disk."},
+};
+
+static const struct spec_key cache_keys[] = {
+    {"enabled", SPEC_BOOL, 0, 0, AT(config_cache, enabled), "true", 0, 0, "Is there a cache at all?"},
+    {"memory", SPEC_SIZE, 0, 0, AT(config_cache, memory_bytes), "256m", 1 << 16, INT64_C(1) << 40,
+     "Memory for answers, shared by all workers."},
+    {"ttl", SPEC_DURATION, 0, 0, AT(config_cache, ttl_ms), "1h", 0, 3650 * DAY_MS,
+     "How long an answer is kept unless its route says otherwise."},
+    {"max_entry", SPEC_SIZE, 0, 0, AT(config_cache, max_entry_bytes), "4m", 1024, 1 << 30,
+     "Largest answer that is kept."},
+};
+
+static const struct spec_key provider_keys[] = {
+    {"dialect", SPEC_TEXT, 0, 0, AT(config_provider, dialect), "openai", 0, 0,
+     "\"openai\" or \"anthropic\"."},
+    {"base_url", SPEC_TEXT, 0, 0, AT(config_provider, base_url), NULL, 0, 0,
+     "Where its API begins, as an SDK's base URL."},
+    {"api_key", SPEC_SECRET, 0, 0, AT(config_provider, api_key), NULL, 0, 0,
+     "Its key; \"passthrough\" sends the client's own."},
+    {"max_inflight", SPEC_NUMBER, 0, 0, AT(config_provider, max_inflight), "256", 0, 1000000,
+     "Requests in flight to it, all workers together; 0: no limit."},
+    {"connect_timeout", SPEC_DURATION, 0, 0, AT(config_provider, connect_timeout_ms), "5s", 1, DAY_MS,
+     "Name look-up, TCP and TLS."},
+    {"first_byte_timeout", SPEC_DURATION, 0, 0, AT(config_provider, first_byte_timeout_ms), "60s", 1,
+     DAY_MS, "From the request being sent to the status line."},
+    {"idle_timeout", SPEC_DURATION, 0, 0, AT(config_provider, idle_timeout_ms), "120s", 1, DAY_MS,
+     "Longest pause within an answer."},
+    {"total_timeout", SPEC_DURATION, 0, 0, AT(config_provider, total_timeout_ms), "10m", 0, DAY_MS,
+     "One attempt in all; 0: none."},
+    {"tls_verify", SPEC_BOOL, 0, 0, AT(config_provider, tls_verify), "true", 0, 0,
+     "Check its certificate."},
+    {"ca_file", SPEC_TEXT, 0, 0, AT(config_provider, ca_file), NULL, 0, 0,
+     "PEM file of the authorities to trust instead of the system's."},
+    {"pass_headers", SPEC_LIST, 0, 0, AT(config_provider, pass_headers), NULL, 0, 0,
+     "More request headers that are passed on."},
+    {"include_usage", SPEC_BOOL, 0, 0, AT(config_provider, include_usage), "true", 0, 0,
+     "Ask for usage in streams whose client did not (false for servers that refuse stream_options)."},
+};
+
+static const struct spec_key retry_keys[] = {
+    {"attempts", SPEC_COUNT, 0, 0, AT(config_retry, attempts), "3", 1, 16, "Attempts in all."},
+    {"backoff", SPEC_DURATION, 0, 0, AT(config_retry, backoff_ms), "200ms", 0, DAY_MS,
+     "First pause; doubles with each attempt, with full jitter."},
+    {"backoff_max", SPEC_DURATION, 0, 0, AT(config_retry, backoff_max_ms), "8s", 0, DAY_MS,
+     "Longest pause."},
+    {"budget_percent", SPEC_COUNT, 0, 1, AT(config_retry, budget_percent), "20", 0, 100,
+     "Retries at most, in percent of requests."},
+};
+
+static const struct spec_key breaker_keys[] = {
+    {"failures", SPEC_COUNT, 0, 1, AT(config_breaker, failures), "5", 1, 1000000,
+     "Failures within the window that open it."},
+    {"window", SPEC_DURATION, 0, 1, AT(config_breaker, window_ms), "30s", 1, DAY_MS, "The window."},
+    {"open_for", SPEC_DURATION, 0, 1, AT(config_breaker, open_for_ms), "15s", 1, DAY_MS,
+     "How long until it is tried again."},
+};
+
+static const struct spec_key model_keys[] = {
+    {"upstream_model", SPEC_TEXT, 0, 0, AT(config_model, upstream_model), NULL, 0, 0,
+     "Its name at the provider; default: what follows the first slash."},
+    {"input_price", SPEC_MONEY, 0, 0, AT(config_model, input_price), NULL, 0, 0,
+     "For a million input tokens; not set: the catalogue's. So for the other prices."},
+    {"cached_input_price", SPEC_MONEY, 0, 0, AT(config_model, cached_input_price), NULL, 0, 0,
+     "Input read from the provider's cache."},
+    {"cache_write_price", SPEC_MONEY, 0, 0, AT(config_model, cache_write_price), NULL, 0, 0,
+     "Input written to the provider's cache."},
+    {"output_price", SPEC_MONEY, 0, 0, AT(config_model, output_price), NULL, 0, 0, "Output."},
+    {"reasoning_price", SPEC_MONEY, 0, 0, AT(config_model, reasoning_price), NULL, 0, 0,
+     "Reasoning, where it is priced apart from output."},
+    {"context_window", SPEC_NUMBER, 0, 1, AT(config_model, context_window), NULL, 1, 1000000000,
+     "Tokens of input and output together."},
+    {"max_output_tokens", SPEC_NUMBER, 0, 1, AT(config_model, max_output_tokens), NULL, 1, 1000000000,
+     "Most it can answer."},
+};
+
+static const struct spec_key tier_keys[] = {
+    {"models", SPEC_SPECIAL, 1, 0, 0, NULL, 0, 0, "Models, each \"provider/model\", in order."},
+    {"balance", SPEC_SPECIAL, 0, 0, 0, "order", 0, 0,
+     "\"order\"; \"least_inflight\", \"weighted\" and \"lowest_latency\" run as \"order\" in this "
+     "version."},
+};
+
+static const struct spec_key classifier_keys[] = {
+    {"default_tier", SPEC_SPECIAL, 0, 1, 0, NULL, 0, 0, "Tier where no rule fits."},
+};
+
+static const struct spec_key rule_keys[] = {
+    {"keywords", SPEC_LIST, 0, 1, AT(config_rule, keywords), NULL, 0, 0, "Any of these words."},
+    {"max_input_tokens", SPEC_NUMBER, 0, 1, AT(config_rule, max_input_tokens), NULL, 0, 1000000000,
+     "At most so many tokens of input."},
+    {"min_input_tokens", SPEC_NUMBER, 0, 1, AT(config_rule, min_input_tokens), NULL, 0, 1000000000,
+     "At least so many tokens of input."},
+    {"no_tools", SPEC_FLAG, 0, 1, AT(config_rule, no_tools), NULL, 0, 0, "Without tools."},
+    {"tier", SPEC_SPECIAL, 0, 1, 0, NULL, 0, 0, "The tier that it chooses."},
+};
+
+static const struct spec_key route_keys[] = {
+    {"tiers", SPEC_SPECIAL, 1, 0, 0, NULL, 0, 0,
+     "The chain for \"auto\", cheapest first; not set: all tiers in order."},
+    {"escalate_on", SPEC_LIST, 0, 1, AT(config_route, escalate_on), NULL, 0, 0,
+     "What sends a request on along the chain."},
+    {"fallback_temperature", SPEC_MILLI, 0, 1, AT(config_route, fallback_temperature_milli), NULL, 0,
+     2000, "Temperature of later attempts."},
+    {"max_output_tokens", SPEC_NUMBER, 0, 1, AT(config_route, max_output_tokens), NULL, 1, 1000000000,
+     "Cap on output."},
+    {"max_input_tokens", SPEC_NUMBER, 0, 1, AT(config_route, max_input_tokens), NULL, 1, 1000000000,
+     "Cap on input."},
+    {"max_cost", SPEC_MONEY, 0, 1, AT(config_route, max_cost), NULL, 0, 0, "Cap on one request's cost."},
+    {"concise", SPEC_BOOL, 0, 1, AT(config_route, concise), "false", 0, 0,
+     "Adds the \"answer directly\" instruction."},
+    {"override_model", SPEC_BOOL, 0, 0, AT(config_route, override_model), "false", 0, 0,
+     "The route's tiers decide even where the client names a model."},
+    {"stream_summary", SPEC_BOOL, 0, 0, AT(config_route, stream_summary), "false", 0, 0,
+     "One comment line with the final figures before a stream's [DONE]."},
+    {"on_client_gone", SPEC_SPECIAL, 0, 0, 0, NULL, 0, 0,
+     "\"cancel\" (default), \"finish\", or \"wait 15s\"."},
+};
+
+static const struct spec_key match_keys[] = {
+    {"features", SPEC_LIST, 0, 0, AT(config_route, match_features), NULL, 0, 0,
+     "Globs; the request's feature must fit one."},
+    {"models", SPEC_LIST, 0, 0, AT(config_route, match_models), NULL, 0, 0,
+     "Globs; the requested model must fit one."},
+    {"paths", SPEC_LIST, 0, 0, AT(config_route, match_paths), NULL, 0, 0,
+     "Globs; the path must fit one."},
+    {"tenants", SPEC_LIST, 0, 0, AT(config_route, match_tenants), NULL, 0, 0,
+     "Globs; the tenant must fit one."},
+};
+
+static const struct spec_key route_cache_keys[] = {
+    {"enabled", SPEC_BOOL, 0, 0, AT(config_route, cache.enabled), "true", 0, 0,
+     "Are this route's answers kept?"},
+    {"ttl", SPEC_DURATION, 0, 0, AT(config_route, cache.ttl_ms), NULL, 0, 3650 * DAY_MS,
+     "How long; not set: the cache section's."},
+    {"scope", SPEC_SPECIAL, 0, 0, 0, "tenant", 0, 0, "\"tenant\" or \"user\": who shares answers."},
+    {"when_temperature_above_zero", SPEC_BOOL, 0, 0,
+     AT(config_route, cache.when_temperature_above_zero), "false", 0, 0,
+     "Keep answers that were asked for with temperature above 0."},
+    {"when_temperature_unset", SPEC_BOOL, 0, 0, AT(config_route, cache.when_temperature_unset), "true",
+     0, 0, "Keep answers of requests that leave temperature unset."},
+};
+
+static const struct spec_key tenant_keys[] = {
+    {"keys", SPEC_SPECIAL, 1, 0, 0, NULL, 0, 0,
+     "SHA-256 of its keys, each \"sha256:\" and 64 hex digits."},
+    {"routes", SPEC_LIST, 0, 0, AT(config_tenant, routes), NULL, 0, 0,
+     "Globs of the routes it may use; not set: all."},
+    {"concurrency", SPEC_NUMBER, 0, 1, AT(config_tenant, concurrency), NULL, 1, 1000000,
+     "Requests at once."},
+    {"queue", SPEC_NUMBER, 0, 1, AT(config_tenant, queue), NULL, 0, 1000000, "Requests that may wait."},
+    {"queue_timeout", SPEC_DURATION, 0, 1, AT(config_tenant, queue_timeout_ms), NULL, 0, DAY_MS,
+     "Longest wait."},
+    {"requests", SPEC_RATE, 0, 1, AT(config_tenant, requests_per_minute), NULL, 0, 0,
+     "Rate of requests."},
+    {"tokens", SPEC_RATE, 0, 1, AT(config_tenant, tokens_per_minute), NULL, 0, 0, "Rate of tokens."},
+    {"may_override_route", SPEC_BOOL, 0, 0, AT(config_tenant, may_override_route), "true", 0, 0,
+     "May it say x-farthing-route and x-farthing-tier?"},
+};
+
+static const struct spec_key budget_keys[] = {
+    {"amount", SPEC_MONEY, 0, 1, AT(config_budget, amount), NULL, 0, 0, "What may be spent."},
+    {"window", SPEC_SPECIAL, 0, 1, 0, NULL, 0, 0, "1h, 1d, 1w, 1mo or total."},
+    {"feature", SPEC_TEXT, 0, 1, AT(config_budget, feature), NULL, 0, 0, "Glob of features."},
+};
+
+static const struct spec_key log_keys[] = {
+    {"cost_log", SPEC_TEXT, 0, 0, AT(config_log, cost_log), "farthing-data/cost.jsonl", 0, 0,
+     "File of cost rows; \"-\": standard output; \"\": none."},
+    {"prices", SPEC_TEXT, 0, 0, AT(config_log, prices), NULL, 0, 0,
+     "The price catalogue; not set: the installed one."},
+    {"level", SPEC_SPECIAL, 0, 0, 0, "info", 0, 0, "debug, info, warning or error."},
+};
+
+#define SECTION(name, parent, titled, keys, help) \
+    {name, parent, titled, keys, FARTHING_COUNT(keys), help}
+
+static const struct spec_section sections[] = {
+    SECTION("server", "", false, server_keys, "The listeners and their limits."),
+    SECTION("store", "", false, store_keys, "Where state lives."),
+    SECTION("cache", "", false, cache_keys, "Answers that were bought before."),
+    SECTION("provider", "", true, provider_keys, "Where answers come from."),
+    SECTION("retry", "provider", false, retry_keys, "When an attempt failed."),
+    SECTION("breaker", "provider", false, breaker_keys, "When a provider fails again and again."),
+    SECTION("model", "", true, model_keys, "What is known of a model; its title is provider/model."),
+    SECTION("tier", "", true, tier_keys, "Models of one class."),
+    SECTION("classifier", "", false, classifier_keys, "How hard is a request?"),
+    SECTION("rule", "classifier", true, rule_keys, "One rule; the first that fits wins."),
+    SECTION("route", "", true, route_keys, "How requests of one kind are served; first match wins."),
+    SECTION("match", "route", false, match_keys, "Which requests; all lists given must fit."),
+    SECTION("cache", "route", false, route_cache_keys, "The route's cache policy."),
+    SECTION("tenant", "", true, tenant_keys, "Who may ask."),
+    SECTION("budget", "tenant", true, budget_keys, "What a tenant may spend."),
+    SECTION("log", "", false, log_keys, "What is written down."),
+};
+
+const struct spec_section *spec_sections(size_t *count) {
+    *count = FARTHING_COUNT(sections);
+    return sections;
+}
+
+const struct spec_section *spec_section_find(const char *parent, const char *name) {
+    for (size_t i = 0; i < FARTHING_COUNT(sections); i++)
+        if (strcmp(sections[i].parent, parent) == 0 && strcmp(sections[i].name, name) == 0)
+            return &sections[i];
+    return NULL;
+}
+
+const struct spec_key *spec_key_find(const struct spec_section *section, struct slice name) {
+    for (size_t i = 0; i < section->key_count; i++)
+        if (slice_equal(slice_of(section->keys[i].name), name))
+            return &section->keys[i];
+    return NULL;
+}
+
+static void consider(const char *candidate, struct slice word, const char **best, size_t *distance) {
+    size_t d = slice_distance(slice_of(candidate), word);
+    if (d < *distance) {
+        *distance = d;
+        *best = candidate;
+    }
+}
+
+const char *spec_nearest(const struct spec_section *section, struct slice word) {
+    const char *best = NULL;
+    size_t distance = word.len / 2 + 1; // farther is another word, not a slip
+    const char *inside = section != NULL ? section->name : "";
+    for (size_t i = 0; section != NULL && i < section->key_count; i++)
+        consider(section->keys[i].name, word, &best, &distance);
+    for (size_t i = 0; i < FARTHING_COUNT(sections); i++)
+        if (strcmp(sections[i].parent, inside) == 0)
+            consider(sections[i].name, word, &best, &distance);
+    return best;
+}
+
+const char *spec_kind_expected(enum spec_kind kind) {
+    switch (kind) {
+    case SPEC_BOOL:
+    case SPEC_FLAG:
+        return "true or false";
+    case SPEC_COUNT:
+    case SPEC_NUMBER:
+        return "a whole number";
+    case SPEC_DURATION:
+        return "a duration such as 250ms, 30s, 10m, 6h or 7d";
+    case SPEC_SIZE:
+        return "a size such as 64k, 32m or 1g";
+    case SPEC_MONEY:
+        return "an amount such as \"2.50 usd\"";
+    case SPEC_RATE:
+        return "a rate such as \"600/min\"";
+    case SPEC_MILLI:
+        return "a number such as 0.1";
+    case SPEC_LIST:
+        return "a list of texts";
+    case SPEC_TEXT:
+    case SPEC_SECRET:
+    case SPEC_SPECIAL:
+        break;
+    }
+    return "a text";
+}

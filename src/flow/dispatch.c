@@ -1,0 +1,252 @@
+// Station 9, dispatch: one attempt against one provider, and what happens
+// between attempts. Bytes of the answer are led where they belong: into the
+// exchange's buffer (a whole answer), through the stream reader (stream.c), or
+// straight to the client (a path that Farthing does not interpret).
+#include "exchange.h"
+
+enum {
+    WHOLE_ANSWER_BYTES_MAX = 64 << 20, // a decompressed answer; a gzip bomb ends here
+    PEEKED_ANSWER_BYTES_MAX = 1 << 20, // kept of a passed-through answer, to read its usage
+    STATUS_CLIENT_GONE = 499,          // nginx's, for the row
+};
+
+// ------------------------------------------------------------ the request
+
+static size_t collect_headers(struct exchange *x, const struct config_provider *p,
+                              struct api_header *out, size_t max) {
+    size_t count = 0, given = http_request_header_count(x->request);
+    enum provider_dialect dialect = PROVIDER_OPENAI;
+    (void)provider_dialect_find(p->dialect, &dialect);
+    for (size_t i = 0; i < given && count < max - 2; i++) {
+        struct api_header h = http_request_header_at(x->request, i);
+        bool passes = provider_request_header_passes(h.name);
+        for (size_t k = 0; !passes && k < p->pass_headers.count; k++)
+            passes = slice_equal_nocase(h.name, p->pass_headers.items[k]);
+        // A copy: a second attempt may come when the client has gone.
+        if (passes)
+            out[count++] = (struct api_header){arena_copy(x->arena, h.name),
+                                               arena_copy(x->arena, h.value)};
+    }
+    struct slice key = p->passthrough_key ? x->client_key : p->api_key;
+    return count + provider_auth(dialect, key, x->arena, out + count);
+}
+
+static struct slice path_with_query(struct exchange *x, const struct config_provider *p) {
+    enum provider_dialect dialect = PROVIDER_OPENAI;
+    (void)provider_dialect_find(p->dialect, &dialect);
+    struct slice path =
+        provider_path(dialect, arena_copy(x->arena, http_request_path(x->request)));
+    struct slice query = http_request_query(x->request);
+    if (query.len == 0)
+        return path;
+    return arena_printf(x->arena, "%.*s?%.*s", SLICE_ARG(path), SLICE_ARG(query));
+}
+
+// -------------------------------------------------------------- the answer
+
+static void forget_last_answer(struct exchange *x) {
+    x->status = 0;
+    x->answer_header_count = 0;
+    x->content_type = x->retry_after = x->retry_after_ms = x->should_retry = SLICE_NONE;
+    x->passes_through = false;
+    x->answer_overflowed = false;
+    buffer_clear(&x->answer);
+}
+
+static void keep_header(struct exchange *x, struct api_header h) {
+    static const struct {
+        const char *name;
+        size_t offset;
+    } watched[] = {
+        {"content-type", offsetof(struct exchange, content_type)},
+        {"retry-after", offsetof(struct exchange, retry_after)},
+        {"retry-after-ms", offsetof(struct exchange, retry_after_ms)},
+        {"x-should-retry", offsetof(struct exchange, should_retry)},
+    };
+    h.name = arena_copy(x->arena, h.name);
+    h.value = arena_copy(x->arena, h.value);
+    bool is_type = false;
+    for (size_t i = 0; i < FARTHING_COUNT(watched); i++)
+        if (slice_equal_nocase(h.name, slice_of(watched[i].name))) {
+            *(struct slice *)(void *)((char *)x + watched[i].offset) = h.value;
+            is_type = i == 0;
+        }
+    if (!is_type) // the content type is the reply's own affair
+        x->answer_headers[x->answer_header_count++] = h;
+}
+
+static bool is_event_stream(struct slice type) {
+    struct slice wanted = SLICE("text/event-stream");
+    return type.len >= wanted.len && slice_equal_nocase(slice_make(type.ptr, wanted.len), wanted);
+}
+
+static void on_head(void *arg, const struct attempt_head *head) {
+    struct exchange *x = arg;
+    exchange_enter(x);
+    forget_last_answer(x);
+    x->status = head->status;
+    x->answer_headers = arena_alloc(x->arena, (head->header_count + 1) * sizeof *x->answer_headers);
+    for (size_t i = 0; i < head->header_count; i++)
+        if (provider_answer_header_passes(head->headers[i].name))
+            keep_header(x, head->headers[i]);
+    bool good = head->status < 400;
+    if (good && is_event_stream(x->content_type) && api_endpoint_is_cacheable(x->endpoint))
+        stream_open(x);
+    else if (good && !api_endpoint_is_cacheable(x->endpoint))
+        x->passes_through = true;
+    exchange_leave(x);
+}
+
+static void keep_bytes(struct exchange *x, struct slice data, size_t max) {
+    if (x->answer.len + data.len > max) {
+        x->answer_overflowed = true;
+        return;
+    }
+    buffer_append(&x->answer, data);
+}
+
+static void on_data(void *arg, struct slice data) {
+    struct exchange *x = arg;
+    exchange_enter(x);
+    if (x->reader != NULL) {
+        stream_data(x, data);
+    } else if (x->passes_through) {
+        reply_begin(x);
+        reply_stream(x, data);
+        keep_bytes(x, data, PEEKED_ANSWER_BYTES_MAX);
+    } else {
+        keep_bytes(x, data, WHOLE_ANSWER_BYTES_MAX);
+    }
+    exchange_leave(x);
+}
+
+// ---------------------------------------------------------------- attempts
+
+static void note_attempt(struct exchange *x, const struct attempt_result *result) {
+    const struct route_candidate *c = &x->candidates[x->candidate];
+    if (x->attempt_count == EXCHANGE_ATTEMPTS_MAX)
+        return;
+    x->attempts[x->attempt_count++] = (struct cost_attempt){
+        .provider = c->provider->name,
+        .model = c->upstream_model,
+        .tier = c->tier != NULL ? c->tier->name : SLICE_NONE,
+        .status = result->status,
+        .reason = slice_of(result->end == ATTEMPT_OK && result->status >= 400
+                               ? "status"
+                               : attempt_end_name(result->end)),
+        .latency_ms = result->latency_ms,
+        .cost_known = true, // an attempt that failed costs nothing until judged otherwise
+    };
+    x->queue_ms += result->queue_ms;
+}
+
+static void on_done(void *arg, const struct attempt_result *result) {
+    struct exchange *x = arg;
+    exchange_enter(x);
+    x->attempt = NULL;
+    note_attempt(x, result);
+    if (x->reader != NULL)
+        stream_done(x, result);
+    else
+        station_judge(x, result);
+    exchange_leave(x);
+}
+
+// Made once: a later attempt sends the same, whether or not its client is
+// still there to be read from.
+static void prepare(struct exchange *x) {
+    const struct config_provider *p = x->candidates[x->candidate].provider;
+    size_t max = http_request_header_count(x->request) + 4;
+    struct api_header *headers = arena_alloc(x->arena, max * sizeof *headers);
+    x->target = (struct upstream_target){
+        .name = p->name,
+        .base_url = p->base_url,
+        .connect_timeout_ms = p->connect_timeout_ms,
+        .first_byte_timeout_ms = p->first_byte_timeout_ms,
+        .idle_timeout_ms = p->idle_timeout_ms,
+        .total_timeout_ms = p->total_timeout_ms,
+        .max_inflight = p->max_inflight,
+        .tls_verify = p->tls_verify,
+        .ca_file = p->ca_file,
+    };
+    x->sent = (struct attempt_request){
+        .target = &x->target,
+        .method = arena_copy(x->arena, http_request_method(x->request)),
+        .path = path_with_query(x, p),
+        .headers = headers,
+        .header_count = collect_headers(x, p, headers, max),
+        .body = x->body,
+        .deadline_ms = x->deadline_ms,
+    };
+}
+
+void dispatch_again(struct exchange *x) {
+    static const struct attempt_events events = {on_head, on_data, on_done};
+    forget_last_answer(x);
+    exchange_go(x, EXCHANGE_BUYING);
+    x->attempt = attempt_start(x->flow->upstream, &x->sent, &events, x);
+}
+
+bool station_dispatch(struct exchange *x) {
+    prepare(x);
+    dispatch_again(x);
+    return false;
+}
+
+// --------------------------------------------------------- endings from outside
+
+void dispatch_cancel(struct exchange *x) {
+    if (x->lookup != NULL)
+        cache_lookup_cancel(x->lookup);
+    x->lookup = NULL;
+    if (x->attempt != NULL) {
+        struct attempt_result result = {
+            .status = x->status,
+            .latency_ms = (int64_t)((clock_mono_ns() - x->started_ns) / 1000000),
+        };
+        note_attempt(x, &result);
+        x->attempts[x->attempt_count - 1].reason = SLICE("cancelled");
+        attempt_cancel(x->attempt);
+    }
+    x->attempt = NULL;
+    if (x->pause != NULL)
+        event_del(x->pause);
+}
+
+static void give_up(struct exchange *x) {
+    dispatch_cancel(x);
+    if (x->ended_by != ENDED_BY_SHUTDOWN)
+        x->ended_by = ENDED_BY_CLIENT;
+    x->reply_status = STATUS_CLIENT_GONE;
+    station_settle(x);
+    station_record(x);
+}
+
+static void on_client_stayed_away(evutil_socket_t fd, short what, void *arg) {
+    (void)fd;
+    (void)what;
+    struct exchange *x = arg;
+    exchange_enter(x);
+    if (x->state != EXCHANGE_SETTLED)
+        give_up(x);
+    exchange_leave(x);
+}
+
+void dispatch_client_gone(struct exchange *x) {
+    enum config_client_gone policy =
+        x->route != NULL ? x->route->on_client_gone : CONFIG_GONE_DEFAULT;
+    bool buying = x->attempt != NULL && x->ended_by != ENDED_BY_SHUTDOWN;
+    if (buying && policy == CONFIG_GONE_FINISH) {
+        attempt_resume(x->attempt); // nobody reads slowly any more
+        return;
+    }
+    if (buying && policy == CONFIG_GONE_WAIT) {
+        struct timeval wait = {x->route->on_client_gone_wait_ms / 1000,
+                               (x->route->on_client_gone_wait_ms % 1000) * 1000};
+        attempt_resume(x->attempt);
+        x->pause = evtimer_new(x->flow->loop, on_client_stayed_away, x);
+        evtimer_add(x->pause, &wait);
+        return;
+    }
+    give_up(x);
+}

@@ -1,0 +1,137 @@
+// The story of one request, and the life of the exchange that tells it.
+//
+// Opening runs in one go from receive to recall; buying runs from plan to
+// dispatch, and comes back at judge when the attempt is over. Whatever way an
+// exchange ends, settle and record run exactly once (station_record sees to
+// it), and the memory goes when both the reply and the purchase are over.
+#include "exchange.h"
+
+#include <stdio.h>
+
+typedef bool station(struct exchange *x);
+
+static station *const opening[] = {
+    station_receive,   // well-formed, within limits?
+    station_identify,  // who is asking?
+    station_normalize, // what is asked, in canonical form?
+    station_recall,    // have we this answer already?
+};
+
+static station *const buying[] = {
+    station_plan,     // which models, with which edits?
+    station_dispatch, // one attempt; judge, settle and record follow it
+};
+
+static void tell(struct exchange *x, station *const *stations, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (!stations[i](x))
+            return;
+}
+
+void exchange_resume_after_recall(struct exchange *x) {
+    tell(x, buying, FARTHING_COUNT(buying));
+}
+
+void exchange_go(struct exchange *x, enum exchange_state state) {
+    x->flow->in_state[x->state]--;
+    x->flow->in_state[state]++;
+    x->state = state;
+}
+
+void exchange_enter(struct exchange *x) {
+    x->entered_ns = clock_mono_ns();
+}
+
+void exchange_leave(struct exchange *x) {
+    x->inside_ns += clock_mono_ns() - x->entered_ns;
+    exchange_release(x);
+}
+
+static void free_resources(struct exchange *x) {
+    struct flow *f = x->flow;
+    if (x->doc != NULL) {
+        if (f->spare_doc_count < FARTHING_COUNT(f->spare_docs))
+            f->spare_docs[f->spare_doc_count++] = x->doc;
+        else
+            json_doc_free(x->doc);
+    }
+    if (x->hit != NULL)
+        cache_entry_release(x->hit);
+    if (x->pause != NULL)
+        event_free(x->pause);
+    provider_stream_free(x->reader);
+    buffer_free(&x->answer);
+}
+
+void exchange_release(struct exchange *x) {
+    if (x->request != NULL || x->state != EXCHANGE_SETTLED)
+        return;
+    struct flow *f = x->flow;
+    free_resources(x);
+    f->in_state[x->state]--;
+    f->running--;
+    config_unref(x->config);
+    arena_free(x->arena);
+}
+
+// The reply is over, one way or the other.
+static void on_reply_end(void *arg, enum http_end how) {
+    struct exchange *x = arg;
+    exchange_enter(x);
+    x->request = NULL;
+    if (x->state != EXCHANGE_SETTLED) {
+        if (how == HTTP_END_SHUTDOWN)
+            x->ended_by = ENDED_BY_SHUTDOWN;
+        dispatch_client_gone(x);
+    }
+    exchange_leave(x);
+}
+
+static struct exchange *exchange_new(struct flow *f, struct http_request *request) {
+    struct arena *arena = arena_new(6 * 1024);
+    struct exchange *x = arena_calloc(arena, sizeof *x);
+    x->flow = f;
+    x->request = request;
+    x->arena = arena;
+    x->config = config_ref(f->config);
+    x->n = 1;
+    x->started_ns = http_request_started_ns(request);
+    x->started_wall_ms = clock_wall_ms();
+    char id[RANDOM_ID_LEN + 1];
+    random_id(id);
+    x->id = arena_copy(arena, slice_make(id, RANDOM_ID_LEN));
+    f->running++;
+    f->in_state[EXCHANGE_OPENING]++;
+    return x;
+}
+
+void exchange_start(struct flow *f, struct http_request *request) {
+    struct exchange *x = exchange_new(f, request);
+    http_request_on_end(request, on_reply_end, x);
+    exchange_enter(x);
+    tell(x, opening, FARTHING_COUNT(opening));
+    exchange_leave(x);
+}
+
+bool exchange_refuse(struct exchange *x, enum api_error error, struct slice param, const char *fmt,
+                     ...) {
+    char text[600];
+    va_list args;
+    va_start(args, fmt);
+    int length = vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    size_t used = length < 0 ? 0 : (size_t)length < sizeof text ? (size_t)length : sizeof text - 1;
+
+    x->error = error;
+    if (x->reply_status == 0)
+        x->reply_status = api_error_info(error)->status;
+    station_settle(x);
+    if (x->request != NULL) {
+        struct api_header headers[REPLY_HEADERS_MAX];
+        size_t count = reply_headers(x, headers);
+        http_reply_error(x->request, error, x->reply_status, slice_make(text, used), param, headers,
+                         count);
+    }
+    station_record(x);
+    return false;
+}

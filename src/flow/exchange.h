@@ -1,0 +1,206 @@
+// The exchange: one client request on its way through the stations.
+//
+// Owned by the flow of one loop; made when the request is handed over, freed
+// when both its reply has ended (http's on_end) and its purchase has (the
+// attempt is done or cancelled). Its memory comes from its arena.
+#ifndef FARTHING_FLOW_EXCHANGE_H
+#define FARTHING_FLOW_EXCHANGE_H
+
+#include <event2/event.h>
+
+#include "farthing/flow.h"
+#include "farthing/provider.h"
+#include "farthing/route.h"
+#include "farthing/tenant.h"
+
+enum { EXCHANGE_CANDIDATES_MAX = 16, EXCHANGE_ATTEMPTS_MAX = 16 };
+
+// Where an exchange stands. Changed by exchange_go only.
+enum exchange_state {
+    EXCHANGE_OPENING,   // receive .. normalize, in one go
+    EXCHANGE_RECALLING, // waits for the store's answer
+    EXCHANGE_BUYING,    // an attempt runs
+    EXCHANGE_PAUSING,   // waits before the next attempt
+    EXCHANGE_STREAMING, // an attempt runs and its bytes flow to the client
+    EXCHANGE_SETTLED,   // row written; waits for the reply's last byte
+    EXCHANGE_STATE_COUNT
+};
+
+// Who ended it: the row's `ended_by`.
+enum exchange_ender {
+    ENDED_BY_FARTHING, // answered as asked, or refused for what it said
+    ENDED_BY_CLIENT,
+    ENDED_BY_PROVIDER,
+    ENDED_BY_DEADLINE,
+    ENDED_BY_SHUTDOWN,
+};
+
+enum exchange_cache_mode { CACHE_USE, CACHE_REFRESH, CACHE_BYPASS, CACHE_ONLY };
+
+// One loop's prices by "provider/model", so that a request does not walk the
+// catalogue. See price_book.c.
+struct price_book;
+
+struct flow {
+    struct event_base *loop;
+    struct flow_shared shared;
+    struct upstream *upstream;
+    struct store_client *store;
+    const struct config *config;
+    struct prices *prices;
+    struct tenant_directory *tenants;
+    struct price_book *book;
+    struct json_doc *spare_docs[8]; // parsed documents keep their memory
+    size_t spare_doc_count;
+    size_t running;
+    size_t in_state[EXCHANGE_STATE_COUNT];
+    bool draining;
+};
+
+// What the client said about this request, from headers or body metadata.
+struct attributes {
+    struct slice feature, prompt_version, user, corpus_version, run, step;
+    struct slice route, tier, cache, cache_ttl, max_cost, deadline_ms, priority;
+};
+
+struct exchange {
+    struct flow *flow;
+    struct http_request *request; // NULL once its on_end was called
+    struct arena *arena;
+    const struct config *config;
+    enum exchange_state state;
+    enum exchange_ender ended_by;
+
+    // receive, identify
+    enum api_endpoint endpoint;
+    struct slice id;
+    struct json_doc *doc; // given back when the attempt's body is made
+    bool body_is_json;
+    struct attributes attributes;
+    const struct config_tenant *tenant;
+    struct slice client_key; // for passthrough providers
+    uint8_t client_key_digest[DIGEST_LEN];
+    bool has_client_key;
+
+    // normalize
+    struct slice requested_model;
+    bool stream;
+    bool client_wants_usage;
+    int64_t n;
+    enum exchange_cache_mode cache_mode;
+    bool cacheable;
+    int64_t cache_ttl_ms;
+    struct cache_key key;
+    int64_t deadline_ms; // clock_mono_ms, 0: none
+
+    // recall
+    struct cache_lookup *lookup;
+    struct cache_entry *hit;
+
+    // plan
+    const struct config_route *route;
+    struct route_candidate *candidates;
+    size_t candidate_count;
+    size_t candidate; // the one being tried
+    struct slice body; // what is sent, after splicing
+    bool swallow_usage;
+
+    // dispatch
+    struct upstream_target target;
+    struct attempt_request sent;
+    struct attempt *attempt;
+    struct event *pause; // before the next attempt, or for a client that may come back
+    struct cost_attempt attempts[EXCHANGE_ATTEMPTS_MAX];
+    size_t attempt_count;
+    int status; // the provider's
+    struct api_header *answer_headers; // that pass to the client
+    size_t answer_header_count;
+    struct slice content_type;
+    struct slice retry_after, retry_after_ms, should_retry; // of the last answer
+    struct buffer answer; // a whole answer, or the copy of a passed-through one
+    bool passes_through;  // bytes go to the client as they come, uninterpreted
+    bool answer_overflowed;
+    struct provider_stream *reader;
+    bool reply_begun;
+
+    // judge, settle
+    struct provider_answer judged;
+    bool judged_whole;
+    enum api_error error;
+    int reply_status;
+    struct api_usage usage;
+    enum ledger_usage_source usage_source;
+    int64_t output_bytes;
+    bool cost_known;
+    struct money cost, retry_cost;
+    bool recorded;
+
+    // clocks
+    int64_t started_wall_ms;
+    uint64_t started_ns, entered_ns, inside_ns, first_token_ns;
+    int64_t queue_ms;
+};
+
+// ---------------------------------------------------------------- exchange.c
+
+void exchange_start(struct flow *f, struct http_request *request);
+void exchange_go(struct exchange *x, enum exchange_state state);
+// From a callback: the time until exchange_leave is Farthing's own.
+void exchange_enter(struct exchange *x);
+void exchange_leave(struct exchange *x);
+// Goes on with the story after the station that waited.
+void exchange_resume_after_recall(struct exchange *x);
+// Refuses: error reply, row. Returns false for `return exchange_refuse(...)`.
+bool exchange_refuse(struct exchange *x, enum api_error error, struct slice param, const char *fmt,
+                     ...) FARTHING_PRINTF(4, 5);
+// The purchase is over: frees the exchange when the reply is over too.
+void exchange_release(struct exchange *x);
+
+// --------------------------------------------------- stations, in their order
+// Each returns true to go on; false when it ended the exchange or waits.
+
+bool station_receive(struct exchange *x);   // receive.c
+bool station_identify(struct exchange *x);  // identify.c
+bool station_normalize(struct exchange *x); // normalize.c
+bool station_recall(struct exchange *x);    // recall.c
+bool station_plan(struct exchange *x);      // plan.c
+bool station_dispatch(struct exchange *x);  // dispatch.c
+void station_judge(struct exchange *x, const struct attempt_result *result); // judge.c
+void station_settle(struct exchange *x);    // settle.c
+void station_record(struct exchange *x);    // record.c
+
+// What the client said under one name, as header x-farthing-NAME or metadata
+// farthing_NAME; identify.c.
+void attributes_read(struct exchange *x);
+// Removes the metadata twins from what goes upstream; identify.c.
+void attributes_strip(struct exchange *x, struct json_edits *edits);
+
+// ------------------------------------------------------------------- replies
+
+// Headers of the contract for this exchange; reply.c. Returns how many.
+enum { REPLY_HEADERS_MAX = 64 };
+size_t reply_headers(struct exchange *x, struct api_header out[REPLY_HEADERS_MAX]);
+void reply_whole(struct exchange *x, int status, struct slice body);
+void reply_begin(struct exchange *x);
+// Bytes of a stream to the client; pauses the attempt when the client is slow.
+void reply_stream(struct exchange *x, struct slice bytes);
+void reply_models(struct exchange *x); // models.c
+void reply_from_cache(struct exchange *x); // recall.c
+
+// -------------------------------------------------------------------- others
+
+void dispatch_again(struct exchange *x);        // dispatch.c: the same once more
+void dispatch_cancel(struct exchange *x);
+void dispatch_client_gone(struct exchange *x);
+void stream_open(struct exchange *x);           // stream.c
+void stream_data(struct exchange *x, struct slice bytes);
+void stream_done(struct exchange *x, const struct attempt_result *result);
+void remember(struct exchange *x, struct slice whole_answer); // recall.c: into the cache
+
+struct price_book *price_book_new(const struct config *config, struct prices *prices);
+void price_book_free(struct price_book *b);
+// NULL: unknown. Valid until the book is freed.
+const struct price *price_book_find(struct price_book *b, const struct route_candidate *c,
+                                    struct slice service_tier);
+
+#endif

@@ -1,0 +1,210 @@
+// Station 10, judge: is the answer good enough to be given, or is there to be
+// another attempt, or is it an error? Whole answers come here when they are
+// there; streams are judged by stream.c as they go.
+#include "exchange.h"
+
+// What is wrong with an attempt whose bytes all came.
+enum verdict { VERDICT_GOOD, VERDICT_STATUS, VERDICT_NOT_JSON, VERDICT_ERROR_IN_200, VERDICT_TOO_LARGE };
+
+static void on_pause_over(evutil_socket_t fd, short what, void *arg) {
+    (void)fd;
+    (void)what;
+    struct exchange *x = arg;
+    exchange_enter(x);
+    dispatch_again(x);
+    exchange_leave(x);
+}
+
+bool judge_retry(struct exchange *x, enum attempt_end end, int status) {
+    if (x->request == NULL)
+        return false; // nobody is waiting
+    const struct config_retry *r = &x->candidates[x->candidate].provider->retry;
+    const struct retry_policy policy = {r->attempts, r->backoff_ms, r->backoff_max_ms};
+    const struct retry_input input = {
+        .end = end,
+        .status = status,
+        .attempts_made = (unsigned)x->attempt_count,
+        .body_started = x->reply_begun,
+        .sent = true,
+        .retry_after = x->retry_after,
+        .retry_after_ms = x->retry_after_ms,
+        .should_retry = x->should_retry,
+        .now_wall_ms = clock_wall_ms(),
+        .time_left_ms = x->deadline_ms > 0 ? x->deadline_ms - (int64_t)clock_mono_ms() : -1,
+        .random = random_u64(),
+    };
+    int64_t wait_ms = x->attempt_count < EXCHANGE_ATTEMPTS_MAX ? retry_decide(&policy, &input) : -1;
+    if (wait_ms < 0)
+        return false;
+    if (x->pause == NULL)
+        x->pause = evtimer_new(x->flow->loop, on_pause_over, x);
+    struct timeval wait = {wait_ms / 1000, (wait_ms % 1000) * 1000};
+    exchange_go(x, EXCHANGE_PAUSING);
+    evtimer_add(x->pause, &wait);
+    return true;
+}
+
+static void attempt_failed_because(struct exchange *x, const char *reason) {
+    x->attempts[x->attempt_count - 1].reason = slice_of(reason);
+}
+
+// A status of an error that came inside a 200, where it says one.
+static int status_inside(const struct exchange *x) {
+    uint64_t code;
+    if (slice_to_u64(x->judged.error_code, &code) && code >= 400 && code <= 599)
+        return (int)code;
+    return 502;
+}
+
+static enum verdict read_whole(struct exchange *x) {
+    if (x->answer_overflowed)
+        return VERDICT_TOO_LARGE;
+    bool known = api_endpoint_is_cacheable(x->endpoint);
+    enum provider_dialect dialect = PROVIDER_OPENAI;
+    (void)provider_dialect_find(x->candidates[x->candidate].provider->dialect, &dialect);
+    struct json_doc *doc = json_doc_new();
+    struct error err;
+    enum verdict verdict = VERDICT_GOOD;
+    if (!json_parse(doc, buffer_slice(&x->answer), NULL, &err)) {
+        verdict = x->status >= 400 ? VERDICT_STATUS : known ? VERDICT_NOT_JSON : VERDICT_GOOD;
+    } else {
+        provider_read_answer(dialect, x->endpoint, doc, x->n, x->arena, &x->judged);
+        // What points into the buffer moves with it.
+        x->judged.finish_reason = arena_copy(x->arena, x->judged.finish_reason);
+        x->judged.service_tier = arena_copy(x->arena, x->judged.service_tier);
+        x->judged.error_code = arena_copy(x->arena, x->judged.error_code);
+        x->judged.error_message = arena_copy(x->arena, x->judged.error_message);
+        verdict = x->status >= 400               ? VERDICT_STATUS
+                  : x->judged.is_error && known ? VERDICT_ERROR_IN_200
+                                                : VERDICT_GOOD;
+    }
+    json_doc_free(doc);
+    return verdict;
+}
+
+// ----------------------------------------------------------------- endings
+
+static void give_whole(struct exchange *x) {
+    x->judged_whole = x->judged.complete && x->status == 200;
+    x->reply_status = x->status;
+    station_settle(x);
+    struct slice body = buffer_slice(&x->answer);
+    struct buffer stream = {0};
+    struct error err;
+    // Some servers ignore `stream`: their client still gets the stream it asked for.
+    if (x->stream && x->status == 200 &&
+        provider_replay(x->endpoint, body, x->client_wants_usage, &stream, &err)) {
+        x->content_type = SLICE("text/event-stream; charset=utf-8");
+        reply_whole(x, 200, buffer_slice(&stream));
+    } else {
+        reply_whole(x, x->status, body);
+    }
+    buffer_free(&stream);
+    remember(x, body);
+    station_record(x);
+}
+
+// The provider's own error, as it stands: its words are better than ours.
+static void give_error(struct exchange *x) {
+    x->ended_by = ENDED_BY_PROVIDER;
+    x->error = API_ERROR_UPSTREAM_ERROR;
+    x->reply_status = x->status;
+    station_settle(x);
+    if (x->answer.len == 0) {
+        struct buffer body = {0};
+        api_error_write(&body, API_ERROR_UPSTREAM_ERROR,
+                        SLICE("The provider answered with an error and no body."), SLICE_NONE);
+        x->content_type = SLICE("application/json");
+        reply_whole(x, x->status, buffer_slice(&body));
+        buffer_free(&body);
+    } else {
+        reply_whole(x, x->status, buffer_slice(&x->answer));
+    }
+    station_record(x);
+}
+
+static bool is_timeout(enum attempt_end end) {
+    return end == ATTEMPT_CONNECT_TIMEOUT || end == ATTEMPT_FIRST_BYTE_TIMEOUT ||
+           end == ATTEMPT_IDLE_TIMEOUT || end == ATTEMPT_TOTAL_TIMEOUT ||
+           end == ATTEMPT_QUEUE_TIMEOUT;
+}
+
+void judge_unanswered(struct exchange *x, const struct attempt_result *result) {
+    struct slice provider = x->candidates[x->candidate].provider->name;
+    bool deadline = x->deadline_ms > 0 && (int64_t)clock_mono_ms() >= x->deadline_ms;
+    x->ended_by = deadline ? ENDED_BY_DEADLINE : ENDED_BY_PROVIDER;
+    log_write(LOG_WARNING, "%.*s: provider %.*s: %s: %.*s", SLICE_ARG(x->id), SLICE_ARG(provider),
+              attempt_end_name(result->end), SLICE_ARG(result->detail));
+    if (x->passes_through && x->reply_begun) {
+        x->error = API_ERROR_UPSTREAM_ERROR;
+        x->reply_status = x->status;
+        station_settle(x);
+        if (x->request != NULL)
+            http_reply_abort(x->request);
+        station_record(x);
+        return;
+    }
+    (void)exchange_refuse(
+        x, is_timeout(result->end) ? API_ERROR_UPSTREAM_TIMEOUT : API_ERROR_UPSTREAM_ERROR,
+        SLICE_NONE, "The provider %.*s gave no usable answer in %zu attempt%s (the last: %s).",
+        SLICE_ARG(provider), x->attempt_count, x->attempt_count == 1 ? "" : "s",
+        attempt_end_name(result->end));
+}
+
+static void finish_passed_through(struct exchange *x) {
+    x->reply_status = x->status;
+    if (!x->answer_overflowed)
+        (void)read_whole(x);
+    station_settle(x);
+    reply_begin(x); // an answer without a body
+    if (x->request != NULL)
+        http_reply_finish(x->request);
+    station_record(x);
+}
+
+void station_judge(struct exchange *x, const struct attempt_result *result) {
+    struct slice provider = x->candidates[x->candidate].provider->name;
+    if (result->end != ATTEMPT_OK) {
+        if (!judge_retry(x, result->end, result->status))
+            judge_unanswered(x, result);
+        return;
+    }
+    if (x->passes_through) {
+        finish_passed_through(x);
+        return;
+    }
+    switch (read_whole(x)) {
+    case VERDICT_GOOD:
+        give_whole(x);
+        return;
+    case VERDICT_STATUS:
+        if (!judge_retry(x, ATTEMPT_OK, x->status))
+            give_error(x);
+        return;
+    case VERDICT_ERROR_IN_200:
+        attempt_failed_because(x, "error_in_200");
+        x->status = status_inside(x);
+        if (judge_retry(x, ATTEMPT_OK, x->status))
+            return;
+        x->ended_by = ENDED_BY_PROVIDER;
+        x->reply_status = x->status;
+        (void)exchange_refuse(x, API_ERROR_UPSTREAM_ERROR, SLICE_NONE,
+                              "The provider %.*s answered 200 with an error inside: %.*s",
+                              SLICE_ARG(provider),
+                              (int)(x->judged.error_message.len < 400 ? x->judged.error_message.len : 400),
+                              x->judged.error_message.ptr);
+        return;
+    case VERDICT_NOT_JSON:
+        attempt_failed_because(x, "not_json");
+        break;
+    case VERDICT_TOO_LARGE:
+        attempt_failed_because(x, "too_large");
+        break;
+    }
+    // It may have been billed: buying it again would only double that.
+    x->ended_by = ENDED_BY_PROVIDER;
+    (void)exchange_refuse(x, API_ERROR_UPSTREAM_ERROR, SLICE_NONE,
+                          "The provider %.*s answered %d with a body that is %s.",
+                          SLICE_ARG(provider), x->status,
+                          x->answer_overflowed ? "too large" : "not valid JSON");
+}

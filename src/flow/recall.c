@@ -1,0 +1,107 @@
+// Station 5, recall: have we this answer already? And its counterpart, what is
+// put into the cache once it was bought.
+#include "exchange.h"
+
+static void serve_hit(struct exchange *x, struct cache_entry *entry) {
+    x->hit = entry;
+    reply_from_cache(x);
+}
+
+static bool not_found(struct exchange *x) {
+    if (x->cache_mode == CACHE_ONLY)
+        return exchange_refuse(x, API_ERROR_CACHE_ONLY_MISS, SLICE_NONE,
+                               "The answer is not in the cache, and the request asked for nothing "
+                               "else.");
+    return true;
+}
+
+static void on_lookup(void *arg, struct cache_entry *entry) {
+    struct exchange *x = arg;
+    exchange_enter(x);
+    x->lookup = NULL;
+    if (entry != NULL)
+        serve_hit(x, entry);
+    else if (not_found(x))
+        exchange_resume_after_recall(x);
+    exchange_leave(x);
+}
+
+bool station_recall(struct exchange *x) {
+    struct flow *f = x->flow;
+    bool wants_stored = x->cache_mode == CACHE_USE || x->cache_mode == CACHE_ONLY;
+    if (x->cacheable && wants_stored) {
+        int64_t now = clock_wall_ms();
+        struct cache_entry *entry = cache_peek(f->shared.cache, &x->key, now);
+        if (entry != NULL) {
+            serve_hit(x, entry);
+            return false;
+        }
+        x->lookup = cache_lookup_start(f->shared.cache, f->store, &x->key, now, on_lookup, x);
+        if (x->lookup != NULL) {
+            exchange_go(x, EXCHANGE_RECALLING);
+            return false;
+        }
+    }
+    if (!not_found(x))
+        return false;
+    exchange_resume_after_recall(x);
+    return false;
+}
+
+void reply_from_cache(struct exchange *x) {
+    const struct cache_answer *kept = cache_entry_answer(x->hit);
+    x->status = x->reply_status = 200;
+    x->usage = kept->usage;
+    x->usage_source = LEDGER_USAGE_CACHE;
+    x->judged.finish_reason = kept->finish_reason;
+    x->cost_known = true; // a hit costs nothing, also where its price was never known
+    x->content_type = kept->content_type;
+    struct slice body = kept->body;
+    struct buffer stream = {0};
+    if (x->stream) {
+        struct error err;
+        if (!provider_replay(x->endpoint, kept->body, x->client_wants_usage, &stream, &err)) {
+            // Stored by a version that knew other shapes: buy it again.
+            log_write(LOG_WARNING, "a cached answer cannot be replayed as a stream: %s", err.text);
+            buffer_free(&stream);
+            cache_entry_release(x->hit);
+            x->hit = NULL;
+            x->reply_status = 0;
+            x->usage = (struct api_usage){0};
+            x->usage_source = LEDGER_USAGE_NONE;
+            x->judged.finish_reason = SLICE_NONE;
+            x->cost_known = false;
+            exchange_resume_after_recall(x);
+            return;
+        }
+        x->content_type = SLICE("text/event-stream; charset=utf-8");
+        body = buffer_slice(&stream);
+        x->first_token_ns = clock_mono_ns();
+    }
+    station_settle(x);
+    reply_whole(x, 200, body);
+    buffer_free(&stream);
+    station_record(x);
+}
+
+void remember(struct exchange *x, struct slice whole_answer) {
+    if (!x->cacheable || !x->judged_whole || whole_answer.len == 0)
+        return;
+    const struct route_candidate *c = &x->candidates[x->candidate];
+    int64_t now = clock_wall_ms();
+    struct cache_answer answer = {
+        .endpoint = x->endpoint,
+        .body = whole_answer,
+        .content_type = SLICE("application/json"),
+        .provider = c->provider->name,
+        .model = c->upstream_model,
+        .tier = c->tier != NULL ? c->tier->name : SLICE_NONE,
+        .finish_reason = x->judged.finish_reason,
+        .usage = x->usage,
+        .cost_known = x->cost_known,
+        .cost_pico = x->cost.pico,
+        .created_ms = now,
+        .expires_ms = now + x->cache_ttl_ms,
+    };
+    cache_insert(x->flow->shared.cache, &x->key, &answer);
+}

@@ -1,0 +1,115 @@
+// Station 12, record: one cost row for each exchange, whatever way it ended.
+#include "exchange.h"
+
+static struct slice cache_word(const struct exchange *x) {
+    if (x->hit != NULL)
+        return SLICE("hit");
+    return x->cacheable ? SLICE("miss") : SLICE("bypass");
+}
+
+struct slice record_cache_word(const struct exchange *x) {
+    return cache_word(x);
+}
+
+static struct slice ender_word(enum exchange_ender ender) {
+    switch (ender) {
+    case ENDED_BY_CLIENT:
+        return SLICE("client");
+    case ENDED_BY_PROVIDER:
+        return SLICE("provider");
+    case ENDED_BY_DEADLINE:
+        return SLICE("deadline");
+    case ENDED_BY_SHUTDOWN:
+        return SLICE("shutdown");
+    case ENDED_BY_FARTHING:
+        break;
+    }
+    return SLICE("farthing");
+}
+
+static void fill_origin(const struct exchange *x, struct cost_row *row) {
+    if (x->hit != NULL) {
+        const struct cache_answer *kept = cache_entry_answer(x->hit);
+        row->provider = kept->provider;
+        row->model = kept->model;
+        row->tier = kept->tier;
+    } else if (x->candidate_count > 0) {
+        const struct route_candidate *c = &x->candidates[x->candidate];
+        row->provider = c->provider->name;
+        row->model = c->upstream_model;
+        row->tier = c->tier != NULL ? c->tier->name : SLICE_NONE;
+    }
+}
+
+// What the same answer would have cost from the model that was asked for.
+static void fill_savings(const struct exchange *x, struct cost_row *row) {
+    if (x->hit != NULL) {
+        const struct cache_answer *kept = cache_entry_answer(x->hit);
+        row->baseline_known = kept->cost_known;
+        row->baseline_cost.pico = kept->cost_pico;
+        row->saved[LEDGER_SAVED_CACHE].pico = kept->cost_known ? kept->cost_pico : 0;
+        return;
+    }
+    if (!x->cost_known || x->usage_source == LEDGER_USAGE_NONE)
+        return;
+    row->baseline_known = x->requested_model.len > 0 && x->candidate == 0 &&
+                          config_tier_find(x->config, x->requested_model) == NULL &&
+                          !slice_equal(x->requested_model, SLICE("auto"));
+    row->baseline_cost = x->cost;
+    if (x->usage.cached_tokens == 0)
+        return;
+    const struct price *price = price_book_find(
+        x->flow->book, x->config, &x->candidates[x->candidate], x->judged.service_tier);
+    if (price == NULL)
+        return;
+    struct api_usage uncached = x->usage;
+    uncached.cached_tokens = 0;
+    row->saved[LEDGER_SAVED_PROVIDER_CACHE] = money_sub(price_cost(price, &uncached), x->cost);
+}
+
+static int64_t ms_between(uint64_t from_ns, uint64_t to_ns) {
+    return (int64_t)((to_ns - from_ns) / 1000000u);
+}
+
+void station_record(struct exchange *x) {
+    if (x->recorded)
+        return;
+    x->recorded = true;
+    uint64_t now = clock_mono_ns();
+    const struct attributes *a = &x->attributes;
+    struct cost_row row = {
+        .ts_ms = x->started_wall_ms,
+        .request_id = x->id,
+        .tenant_id = x->tenant != NULL ? x->tenant->name : SLICE_NONE,
+        .feature = a->feature,
+        .user_id = a->user,
+        .run_id = a->run,
+        .step_id = a->step,
+        .route = x->route != NULL ? x->route->name : SLICE_NONE,
+        .prompt_version = a->prompt_version,
+        .requested_model = x->requested_model,
+        .endpoint = x->endpoint,
+        .stream = x->stream,
+        .status = x->reply_status,
+        .error_code = slice_of(api_error_info(x->error)->code),
+        .success = x->error == API_ERROR_NONE && x->reply_status < 400,
+        .finish_reason = x->judged.finish_reason,
+        .usage = x->usage,
+        .usage_source = x->usage_source,
+        .cost_known = x->cost_known,
+        .cost = x->cost,
+        .attempts = x->attempts,
+        .attempt_count = x->attempt_count,
+        .retry_cost = x->retry_cost,
+        .cache = cache_word(x),
+        .ended_by = ender_word(x->ended_by),
+        .latency_ms = ms_between(x->started_ns, now),
+        .ttft_ms = x->first_token_ns != 0 ? ms_between(x->started_ns, x->first_token_ns) : -1,
+        .queue_ms = x->queue_ms,
+        .overhead_us = (int64_t)((x->inside_ns + (now - x->entered_ns)) / 1000u),
+    };
+    fill_origin(x, &row);
+    fill_savings(x, &row);
+    ledger_record(x->flow->shared.ledger, &row);
+    exchange_go(x, EXCHANGE_SETTLED);
+}

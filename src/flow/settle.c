@@ -1,0 +1,69 @@
+// Station 11, settle: what did it really cost? Called when the outcome is
+// known and before the reply's head is made, so that the head can say it; a
+// second call (a stream whose summary came first) computes the same again.
+#include "exchange.h"
+
+// Usage that no provider reported: from the bytes that went each way.
+static void estimate(struct exchange *x) {
+    x->usage_source = LEDGER_USAGE_ESTIMATED;
+    x->usage = (struct api_usage){
+        .input_tokens = provider_estimate_tokens((int64_t)x->body.len),
+        .output_tokens = x->output_bytes > 0 ? provider_estimate_tokens(x->output_bytes) : 0,
+    };
+}
+
+static bool was_bought(const struct exchange *x) {
+    if (x->attempt_count == 0 || x->hit != NULL)
+        return false;
+    // Errors are not billed; what a client walked away from, or what broke
+    // amid its stream, was.
+    if (x->reader != NULL)
+        return true;
+    if (x->ended_by == ENDED_BY_CLIENT || x->ended_by == ENDED_BY_SHUTDOWN)
+        return x->status == 0 || x->status < 400;
+    return x->status >= 200 && x->status < 400 && x->error == API_ERROR_NONE;
+}
+
+static bool bills_tokens(const struct exchange *x) {
+    return x->endpoint != API_OTHER && x->endpoint != API_MODELS;
+}
+
+static void price_purchase(struct exchange *x) {
+    const struct route_candidate *c = &x->candidates[x->candidate];
+    const struct price *price = price_book_find(x->flow->book, x->config, c, x->judged.service_tier);
+    x->cost_known = price != NULL;
+    if (price == NULL)
+        return;
+    x->cost = price_cost(price, &x->usage);
+    struct cost_attempt *last = &x->attempts[x->attempt_count - 1];
+    last->cost = x->cost;
+}
+
+static void settle_purchase(struct exchange *x) {
+    if (x->reader != NULL && !x->judged.usage.known) {
+        const struct provider_stream_state *state = provider_stream_state(x->reader);
+        x->judged.usage = state->answer.usage;
+        x->output_bytes = state->output_bytes;
+    }
+    if (x->judged.usage.known) {
+        x->usage = x->judged.usage;
+        x->usage_source = LEDGER_USAGE_PROVIDER;
+    } else if (bills_tokens(x)) {
+        if (x->output_bytes == 0 && x->reader == NULL && x->endpoint != API_EMBEDDINGS)
+            x->output_bytes = (int64_t)x->answer.len;
+        estimate(x);
+    } else {
+        x->cost_known = true; // nothing that is counted in tokens
+        return;
+    }
+    price_purchase(x);
+}
+
+void station_settle(struct exchange *x) {
+    if (x->recorded || x->hit != NULL)
+        return;
+    if (was_bought(x))
+        settle_purchase(x);
+    else
+        x->cost_known = true; // refused, or an error: it cost nothing
+}

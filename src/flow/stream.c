@@ -1,0 +1,129 @@
+// A streamed answer on its way to the client: forwarded event by event, read
+// as it passes, and kept whole for the cache. What has begun is never retried:
+// no two answers' bytes mix in one stream.
+#include "exchange.h"
+
+void stream_open(struct exchange *x) {
+    enum provider_dialect dialect = PROVIDER_OPENAI;
+    (void)provider_dialect_find(x->candidates[x->candidate].provider->dialect, &dialect);
+    const struct provider_stream_options options = {
+        .dialect = dialect,
+        .endpoint = x->endpoint,
+        .swallow_usage = x->swallow_usage,
+        .assemble = x->cacheable,
+        .n = x->n,
+        .max_answer_bytes = (size_t)x->config->cache.max_entry_bytes,
+    };
+    provider_stream_free(x->reader);
+    x->reader = provider_stream_new(&options);
+}
+
+// What is known when the stream is whole: usage, cost, and the summary line.
+static void settle_stream(struct exchange *x) {
+    const struct provider_stream_state *state = provider_stream_state(x->reader);
+    x->judged = state->answer;
+    x->judged.finish_reason = arena_copy(x->arena, state->answer.finish_reason);
+    x->judged.service_tier = arena_copy(x->arena, state->answer.service_tier);
+    x->output_bytes = state->output_bytes;
+    x->reply_status = x->status;
+    station_settle(x);
+}
+
+static void write_summary(struct exchange *x) {
+    struct buffer line = {0};
+    struct json_writer w;
+    char text[MONEY_TEXT_MAX];
+    BUFFER_LITERAL(&line, ": farthing ");
+    json_write_start(&w, &line);
+    json_object_begin(&w);
+    json_key(&w, SLICE("request_id"));
+    json_put_string(&w, x->id);
+    json_key(&w, SLICE("model"));
+    json_put_string(&w, x->candidates[x->candidate].name);
+    json_key(&w, SLICE("cost_usd"));
+    if (x->cost_known)
+        json_put_string(&w, slice_make(text, money_format(x->cost, text)));
+    else
+        json_put_null(&w);
+    json_key(&w, SLICE("input_tokens"));
+    json_put_i64(&w, x->usage.input_tokens);
+    json_key(&w, SLICE("output_tokens"));
+    json_put_i64(&w, x->usage.output_tokens);
+    json_object_end(&w);
+    BUFFER_LITERAL(&line, "\n\n");
+    reply_stream(x, buffer_slice(&line));
+    buffer_free(&line);
+}
+
+static void on_emit(void *arg, enum provider_emit kind, struct slice bytes) {
+    struct exchange *x = arg;
+    if (kind == PROVIDER_EMIT_DONE && x->route != NULL && x->route->stream_summary) {
+        settle_stream(x);
+        write_summary(x);
+    }
+    reply_begin(x);
+    reply_stream(x, bytes);
+}
+
+static void end_broken(struct exchange *x, const char *why) {
+    x->ended_by = ENDED_BY_PROVIDER;
+    x->error = API_ERROR_UPSTREAM_ERROR;
+    settle_stream(x);
+    struct buffer event = {0};
+    provider_stream_error(x->endpoint, API_ERROR_UPSTREAM_ERROR, slice_of(why), &event);
+    reply_begin(x);
+    reply_stream(x, buffer_slice(&event));
+    if (x->request != NULL)
+        http_reply_abort(x->request);
+    buffer_free(&event);
+    station_record(x);
+}
+
+void stream_data(struct exchange *x, struct slice bytes) {
+    if (x->state == EXCHANGE_SETTLED)
+        return;
+    struct error err;
+    if (!provider_stream_feed(x->reader, bytes, on_emit, x, &err)) {
+        dispatch_cancel(x);
+        end_broken(x, err.text);
+        return;
+    }
+    if (x->first_token_ns == 0 && provider_stream_state(x->reader)->first_token)
+        x->first_token_ns = clock_mono_ns();
+}
+
+void stream_done(struct exchange *x, const struct attempt_result *result) {
+    if (result->end != ATTEMPT_OK && !x->reply_begun) {
+        provider_stream_free(x->reader);
+        x->reader = NULL;
+        if (!judge_retry(x, result->end, result->status))
+            judge_unanswered(x, result);
+        return;
+    }
+    provider_stream_end(x->reader, on_emit, x);
+    const struct provider_stream_state *state = provider_stream_state(x->reader);
+    // Some servers end a whole answer without [DONE].
+    bool whole = state->done || (result->end == ATTEMPT_OK && state->answer.complete);
+    if (!whole) {
+        log_write(LOG_WARNING, "%.*s: provider %.*s: stream cut: %s: %.*s", SLICE_ARG(x->id),
+                  SLICE_ARG(x->candidates[x->candidate].provider->name),
+                  attempt_end_name(result->end), SLICE_ARG(result->detail));
+        end_broken(x, state->is_error ? "The provider ended the stream with an error."
+                                      : "The provider's stream ended before it was complete.");
+        return;
+    }
+    settle_stream(x);
+    if (state->is_error) {
+        x->ended_by = ENDED_BY_PROVIDER;
+        x->error = API_ERROR_UPSTREAM_ERROR;
+    }
+    reply_begin(x);
+    if (x->request != NULL)
+        http_reply_finish(x->request);
+    x->judged_whole = state->answer.complete && !state->is_error;
+    struct buffer answer = {0};
+    if (x->cacheable && x->judged_whole && provider_stream_answer(x->reader, &answer))
+        remember(x, buffer_slice(&answer));
+    buffer_free(&answer);
+    station_record(x);
+}

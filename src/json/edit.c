@@ -1,0 +1,259 @@
+// Splice edits: what is changed is cut in, everything else stays byte for
+// byte. Edits are noted first and turned into cuts when they are applied,
+// because where a comma goes depends on which members stay.
+#include "doc.h"
+
+#include <stdlib.h>
+
+enum edit_kind { EDIT_REPLACE, EDIT_REMOVE, EDIT_ADD, EDIT_INSERT };
+
+struct edit {
+    enum edit_kind kind;
+    json_ref container; // REMOVE, ADD, INSERT
+    json_ref at;        // REPLACE: the value; REMOVE: the key; INSERT: the element before which
+    struct slice raw;   // ADD: name and value, ready
+    size_t order;
+};
+
+struct json_edits {
+    const struct json_doc *doc;
+    struct arena *arena;
+    struct edit *edits;
+    size_t count, cap;
+};
+
+// Bytes [from, to) of the text are replaced by `with`.
+struct cut {
+    size_t from, to;
+    struct slice with;
+    size_t order;
+};
+
+struct json_edits *json_edits_new(const struct json_doc *doc, struct arena *arena) {
+    struct json_edits *e = arena_calloc(arena, sizeof *e);
+    e->doc = doc;
+    e->arena = arena;
+    return e;
+}
+
+bool json_edits_empty(const struct json_edits *e) {
+    return e->count == 0;
+}
+
+static void note(struct json_edits *e, struct edit edit) {
+    if (e->count == e->cap) {
+        size_t cap = e->cap == 0 ? 8 : e->cap * 2;
+        struct edit *grown = arena_alloc(e->arena, cap * sizeof *grown);
+        if (e->count > 0)
+            memcpy(grown, e->edits, e->count * sizeof *grown);
+        e->edits = grown;
+        e->cap = cap;
+    }
+    edit.order = e->count;
+    e->edits[e->count++] = edit;
+}
+
+void json_edit_replace(struct json_edits *e, json_ref value, struct slice raw) {
+    note(e, (struct edit){.kind = EDIT_REPLACE, .at = value, .raw = raw});
+}
+
+void json_edit_set(struct json_edits *e, json_ref object, struct slice name, struct slice raw) {
+    json_ref value = json_get(e->doc, object, name);
+    if (value != JSON_NONE) {
+        json_edit_replace(e, value, raw);
+        return;
+    }
+    struct buffer member = {0};
+    json_quote(&member, name);
+    buffer_append_char(&member, ':');
+    buffer_append(&member, raw);
+    note(e, (struct edit){.kind = EDIT_ADD,
+                          .container = object,
+                          .raw = arena_copy(e->arena, buffer_slice(&member))});
+    buffer_free(&member);
+}
+
+void json_edit_set_string(struct json_edits *e, json_ref object, struct slice name,
+                          struct slice text) {
+    struct buffer quoted = {0};
+    json_quote(&quoted, text);
+    json_edit_set(e, object, name, arena_copy(e->arena, buffer_slice(&quoted)));
+    buffer_free(&quoted);
+}
+
+void json_edit_remove_key(struct json_edits *e, json_ref object, json_ref key) {
+    note(e, (struct edit){.kind = EDIT_REMOVE, .container = object, .at = key});
+}
+
+void json_edit_remove(struct json_edits *e, json_ref object, struct slice name) {
+    json_ref value = json_get(e->doc, object, name);
+    if (value != JSON_NONE)
+        json_edit_remove_key(e, object, value - 1);
+}
+
+void json_edit_insert(struct json_edits *e, json_ref array, size_t index, struct slice raw) {
+    note(e, (struct edit){.kind = EDIT_INSERT,
+                          .container = array,
+                          .at = json_at(e->doc, array, index),
+                          .raw = raw});
+}
+
+// ------------------------------------------------------------------- cutting
+
+struct cutting {
+    struct json_edits *e;
+    struct cut *cuts;
+    size_t count;
+};
+
+static void cut(struct cutting *c, size_t from, size_t to, struct slice with, size_t order) {
+    c->cuts[c->count++] = (struct cut){from, to, with, order};
+}
+
+static size_t start_of(const struct cutting *c, json_ref ref) {
+    return c->e->doc->nodes[ref].start;
+}
+
+static size_t end_of(const struct cutting *c, json_ref ref) {
+    return c->e->doc->nodes[ref].end;
+}
+
+static struct slice joined(struct arena *arena, const char *before, struct slice raw,
+                           const char *after) {
+    return arena_printf(arena, "%s%.*s%s", before, SLICE_ARG(raw), after);
+}
+
+// The edits of one container stand together: [first, last) of the sorted list.
+static size_t group_end(const struct json_edits *e, size_t first) {
+    size_t last = first + 1;
+    while (last < e->count && e->edits[last].kind != EDIT_REPLACE &&
+           e->edits[last].container == e->edits[first].container)
+        last++;
+    return last;
+}
+
+// Removed members take the comma behind them along, or, at the end of the
+// object, the one before; what is added follows whatever stays.
+static void cut_object(struct cutting *c, size_t first, size_t last) {
+    const struct json_doc *doc = c->e->doc;
+    const struct edit *edits = c->e->edits;
+    json_ref object = edits[first].container;
+    size_t next = first; // removals come first, in the order of their keys
+    bool survivor = false;
+    size_t survivor_end = start_of(c, object) + 1, object_end = survivor_end;
+    size_t pending_from = 0;
+    bool pending = false; // removed members since the last survivor
+    for (json_ref key = json_first(doc, object); key != JSON_NONE;
+         key = json_next(doc, object, key)) {
+        bool removed = next < last && edits[next].kind == EDIT_REMOVE && edits[next].at == key;
+        object_end = end_of(c, json_value_of(key));
+        if (removed) {
+            while (next < last && edits[next].kind == EDIT_REMOVE && edits[next].at == key)
+                next++;
+            if (!pending)
+                pending_from = start_of(c, key);
+            pending = true;
+            continue;
+        }
+        if (pending)
+            cut(c, pending_from, start_of(c, key), SLICE_NONE, 0);
+        pending = false;
+        survivor = true;
+        survivor_end = object_end;
+    }
+    if (pending)
+        cut(c, survivor ? survivor_end : pending_from, object_end, SLICE_NONE, 0);
+    for (; next < last; next++) {
+        if (edits[next].kind != EDIT_ADD)
+            continue;
+        struct slice member = survivor ? joined(c->e->arena, ",", edits[next].raw, "") : edits[next].raw;
+        cut(c, object_end, object_end, member, edits[next].order + 1);
+        survivor = true;
+    }
+}
+
+static void cut_array(struct cutting *c, size_t first, size_t last) {
+    json_ref array = c->e->edits[first].container;
+    bool empty = json_first(c->e->doc, array) == JSON_NONE;
+    for (size_t i = first; i < last; i++) {
+        const struct edit *edit = &c->e->edits[i];
+        if (edit->at != JSON_NONE) {
+            size_t at = start_of(c, edit->at);
+            cut(c, at, at, joined(c->e->arena, "", edit->raw, ","), edit->order + 1);
+            continue;
+        }
+        size_t at = end_of(c, array) - 1;
+        cut(c, at, at, empty ? edit->raw : joined(c->e->arena, ",", edit->raw, ""),
+            edit->order + 1);
+        empty = false;
+    }
+}
+
+static int by_container(const void *a, const void *b) {
+    const struct edit *x = a, *y = b;
+    bool rx = x->kind == EDIT_REPLACE, ry = y->kind == EDIT_REPLACE;
+    if (rx != ry)
+        return rx ? -1 : 1;
+    if (!rx && x->container != y->container)
+        return x->container < y->container ? -1 : 1;
+    if (x->kind != y->kind)
+        return x->kind < y->kind ? -1 : 1;
+    if (x->kind == EDIT_REMOVE && x->at != y->at)
+        return x->at < y->at ? -1 : 1;
+    return x->order < y->order ? -1 : x->order > y->order;
+}
+
+static int by_place(const void *a, const void *b) {
+    const struct cut *x = a, *y = b;
+    if (x->from != y->from)
+        return x->from < y->from ? -1 : 1;
+    // What is cut away comes before what is put in its place.
+    return x->order < y->order ? -1 : x->order > y->order;
+}
+
+static struct slice put_together(struct cutting *c) {
+    struct slice text = c->e->doc->text;
+    size_t size = text.len;
+    for (size_t i = 0; i < c->count; i++)
+        size += c->cuts[i].with.len - (c->cuts[i].to - c->cuts[i].from);
+    char *out = arena_alloc(c->e->arena, size);
+    size_t n = 0, at = 0;
+    for (size_t i = 0; i < c->count; i++) {
+        const struct cut *k = &c->cuts[i];
+        if (k->from > at) {
+            memcpy(out + n, text.ptr + at, k->from - at);
+            n += k->from - at;
+        }
+        if (k->with.len > 0)
+            memcpy(out + n, k->with.ptr, k->with.len);
+        n += k->with.len;
+        if (k->to > at)
+            at = k->to;
+    }
+    memcpy(out + n, text.ptr + at, text.len - at);
+    return slice_make(out, n + text.len - at);
+}
+
+struct slice json_edits_apply(struct json_edits *e) {
+    if (e->count == 0)
+        return e->doc->text;
+    // A run of removals is at most one cut each, and one more for its tail.
+    struct cutting c = {.e = e, .cuts = arena_alloc(e->arena, 2 * e->count * sizeof *c.cuts)};
+    qsort(e->edits, e->count, sizeof *e->edits, by_container);
+    for (size_t i = 0; i < e->count;) {
+        const struct edit *edit = &e->edits[i];
+        if (edit->kind == EDIT_REPLACE) {
+            cut(&c, start_of(&c, edit->at), end_of(&c, edit->at), edit->raw, edit->order + 1);
+            i++;
+            continue;
+        }
+        size_t last = group_end(e, i);
+        if (edit->kind == EDIT_INSERT)
+            cut_array(&c, i, last);
+        else
+            cut_object(&c, i, last);
+        i = last;
+    }
+    qsort(c.cuts, c.count, sizeof *c.cuts, by_place);
+    return put_together(&c);
+}
