@@ -182,6 +182,9 @@ struct digest *digest_new(void);
 void digest_update(struct digest *d, struct slice s);
 void digest_finish(struct digest *d, uint8_t out[DIGEST_LEN]); // and reset for reuse
 void digest_free(struct digest *d);
+// This thread's own, freed with the thread; for one computation at a time that
+// calls nobody who might use it too.
+struct digest *digest_of_thread(void);
 void digest_sha256(struct slice s, uint8_t out[DIGEST_LEN]);
 void digest_hex(const uint8_t *bytes, size_t len, char *out); // 2*len + NUL, lower case
 bool digest_unhex(struct slice hex, uint8_t *out, size_t len) FARTHING_MUST_CHECK;

@@ -41,6 +41,7 @@ struct price {
 struct prices; // an immutable catalogue, reference-counted
 
 struct prices *prices_load(const char *path, struct error *err); // conf/prices.json
+struct prices *prices_parse(struct slice text, struct error *err); // the same from its text
 struct prices *prices_ref(struct prices *p);
 void prices_unref(struct prices *p);
 struct slice prices_date(const struct prices *p);   // when the catalogue was made
@@ -84,6 +85,8 @@ struct cost_attempt {
     struct money cost;
 };
 
+const char *ledger_lever_name(enum ledger_lever lever);
+
 // One finished exchange. Every slice may be empty (written as null) and is
 // only read during the call.
 struct cost_row {
@@ -119,6 +122,8 @@ struct cost_row {
 // code is also the journal's columns and the documentation's table.
 void cost_row_write(struct buffer *out, const struct cost_row *row);
 const struct store_column *cost_row_columns(size_t *count);
+
+void cost_row_write_reference(struct buffer *out); // docs/cost-log.md
 
 struct ledger;
 

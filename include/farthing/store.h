@@ -67,6 +67,7 @@ struct store_journal *store_journal_open(struct store *s, const char *table,
 // a copy. Any thread. Never blocks: over the queue's bound the lines are
 // dropped and counted (farthing_store_dropped_total).
 void store_journal_append(struct store_journal *j, struct slice lines);
+void store_journal_flush(struct store_journal *j); // as store_flush of its store
 // Waits until everything queued before is committed. Not on a loop.
 void store_flush(struct store *s);
 

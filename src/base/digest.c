@@ -60,13 +60,18 @@ void digest_free(struct digest *d) {
     free(d);
 }
 
-void digest_sha256(struct slice s, uint8_t out[DIGEST_LEN]) {
+struct digest *digest_of_thread(void) {
     pthread_once(&once, set_up);
     struct digest *d = pthread_getspecific(thread_digest);
     if (d == NULL) {
         d = digest_new();
         pthread_setspecific(thread_digest, d);
     }
+    return d;
+}
+
+void digest_sha256(struct slice s, uint8_t out[DIGEST_LEN]) {
+    struct digest *d = digest_of_thread();
     digest_update(d, s);
     digest_finish(d, out);
 }

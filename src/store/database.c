@@ -1,0 +1,249 @@
+// SQLite in WAL mode: values by space and key, with expiry and a bound.
+//
+// A cache may lose its last moments in a power cut, so synchronous=NORMAL. The
+// oldest-written entries go first when the bound is reached: use is tracked by
+// the memory tier in front, and a write for each read would cost more than the
+// order is worth.
+#include "store.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static const char schema[] =
+    "CREATE TABLE IF NOT EXISTS entries ("
+    "  space TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL,"
+    "  expires_ms INTEGER NOT NULL, written_ms INTEGER NOT NULL,"
+    "  PRIMARY KEY (space, key));"
+    "CREATE INDEX IF NOT EXISTS entries_written ON entries (written_ms);"
+    "CREATE INDEX IF NOT EXISTS entries_expires ON entries (expires_ms) WHERE expires_ms > 0;";
+
+bool database_is_damage(int code) {
+    return (code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB;
+}
+
+static bool prepare(struct database *d, sqlite3_stmt **out, const char *sql) {
+    return sqlite3_prepare_v3(d->db, sql, -1, SQLITE_PREPARE_PERSISTENT, out, NULL) == SQLITE_OK;
+}
+
+static bool prepare_all(struct database *d) {
+    return prepare(d, &d->get,
+                   "SELECT value, expires_ms FROM entries WHERE space = ?1 AND key = ?2") &&
+           prepare(d, &d->put,
+                   "INSERT INTO entries VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET "
+                   "value = excluded.value, expires_ms = excluded.expires_ms, "
+                   "written_ms = excluded.written_ms") &&
+           prepare(d, &d->remove,
+                   "DELETE FROM entries WHERE space = ?1 AND key = ?2 RETURNING length(value)") &&
+           prepare(d, &d->remove_space, "DELETE FROM entries WHERE space = ?1") &&
+           prepare(d, &d->sweep,
+                   "DELETE FROM entries WHERE rowid IN (SELECT rowid FROM entries WHERE "
+                   "expires_ms > 0 AND expires_ms <= ?1 LIMIT 1000) RETURNING length(value)") &&
+           prepare(d, &d->oldest,
+                   "DELETE FROM entries WHERE rowid IN (SELECT rowid FROM entries ORDER BY "
+                   "written_ms LIMIT 64) RETURNING length(value)");
+}
+
+static bool count_entries(struct database *d) {
+    sqlite3_stmt *s = NULL;
+    bool ok = prepare(d, &s, "SELECT count(*), coalesce(sum(length(value)), 0) FROM entries") &&
+              sqlite3_step(s) == SQLITE_ROW;
+    if (ok) {
+        d->entries = sqlite3_column_int64(s, 0);
+        d->bytes = sqlite3_column_int64(s, 1);
+    }
+    sqlite3_finalize(s);
+    return ok;
+}
+
+static int try_open(struct database *d) {
+    int code = sqlite3_open_v2(d->path, &d->db,
+                               SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
+                                   SQLITE_OPEN_EXRESCODE,
+                               NULL);
+    if (code != SQLITE_OK)
+        return code;
+    sqlite3_busy_timeout(d->db, 2000);
+    code = sqlite3_exec(d->db,
+                        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+                        "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA cache_size = -2048;"
+                        "PRAGMA journal_size_limit = 16777216;",
+                        NULL, NULL, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_exec(d->db, schema, NULL, NULL, NULL);
+    if (code == SQLITE_OK && (!prepare_all(d) || !count_entries(d)))
+        code = sqlite3_extended_errcode(d->db);
+    return code;
+}
+
+void database_close(struct database *d) {
+    sqlite3_stmt *all[] = {d->get, d->put, d->remove, d->remove_space, d->sweep, d->oldest};
+    for (size_t i = 0; i < FARTHING_COUNT(all); i++)
+        sqlite3_finalize(all[i]);
+    d->get = d->put = d->remove = d->remove_space = d->sweep = d->oldest = NULL;
+    sqlite3_close_v2(d->db);
+    d->db = NULL;
+}
+
+static void move_aside(const char *path, const char *suffix, int64_t stamp) {
+    char from[4096], to[4200];
+    snprintf(from, sizeof from, "%s%s", path, suffix);
+    snprintf(to, sizeof to, "%s.damaged-%lld%s", path, (long long)stamp, suffix);
+    if (rename(from, to) != 0 && suffix[0] != '\0')
+        unlink(from); // a left-over journal must not be played into a new file
+}
+
+bool database_replace(struct database *d, struct error *err) {
+    int64_t stamp = clock_wall_ms();
+    database_close(d);
+    move_aside(d->path, "", stamp);
+    move_aside(d->path, "-wal", stamp);
+    move_aside(d->path, "-shm", stamp);
+    log_write(LOG_ERROR, "store: %s was damaged; moved aside to %s.damaged-%lld, starting empty",
+              d->path, d->path, (long long)stamp);
+    int code = try_open(d);
+    if (code == SQLITE_OK)
+        return true;
+    error_set(err, "cannot open %s: %s", d->path, sqlite3_errstr(code));
+    database_close(d);
+    return false;
+}
+
+bool database_open(struct database *d, const char *path, int64_t max_bytes, struct error *err) {
+    d->path = slice_dup(slice_of(path));
+    d->max_bytes = max_bytes;
+    int code = try_open(d);
+    if (code == SQLITE_OK)
+        return true;
+    if (database_is_damage(code))
+        return database_replace(d, err);
+    error_set(err, "cannot open %s: %s", path, sqlite3_errstr(code));
+    database_close(d);
+    return false;
+}
+
+static void bind_key(sqlite3_stmt *s, const char *space, struct slice key) {
+    sqlite3_bind_text(s, 1, space, -1, SQLITE_STATIC);
+    sqlite3_bind_blob(s, 2, key.ptr, (int)key.len, SQLITE_STATIC);
+}
+
+static int finish(sqlite3_stmt *s, int code) {
+    sqlite3_reset(s);
+    sqlite3_clear_bindings(s);
+    return code;
+}
+
+int database_get(struct database *d, const char *space, struct slice key, int64_t now_ms,
+                 struct buffer *value, int64_t *expires_ms) {
+    bind_key(d->get, space, key);
+    int code = sqlite3_step(d->get);
+    if (code == SQLITE_ROW) {
+        *expires_ms = sqlite3_column_int64(d->get, 1);
+        if (*expires_ms > 0 && *expires_ms <= now_ms)
+            code = SQLITE_DONE;
+        else
+            buffer_append(value, slice_make(sqlite3_column_blob(d->get, 0),
+                                            (size_t)sqlite3_column_bytes(d->get, 0)));
+    }
+    return finish(d->get, code);
+}
+
+// Runs a statement that returns the lengths of what it deleted.
+static int delete_and_count(struct database *d, sqlite3_stmt *s) {
+    int code;
+    while ((code = sqlite3_step(s)) == SQLITE_ROW) {
+        d->bytes -= sqlite3_column_int64(s, 0);
+        d->entries--;
+    }
+    return finish(s, code);
+}
+
+int database_delete(struct database *d, const char *space, struct slice key) {
+    bind_key(d->remove, space, key);
+    return delete_and_count(d, d->remove);
+}
+
+int database_put(struct database *d, const char *space, struct slice key, struct slice value,
+                 int64_t expires_ms, int64_t now_ms) {
+    int code = database_delete(d, space, key); // keeps the running totals true
+    if (code != SQLITE_DONE)
+        return code;
+    bind_key(d->put, space, key);
+    sqlite3_bind_blob64(d->put, 3, value.ptr, value.len, SQLITE_STATIC);
+    sqlite3_bind_int64(d->put, 4, expires_ms);
+    sqlite3_bind_int64(d->put, 5, now_ms);
+    code = finish(d->put, sqlite3_step(d->put));
+    if (code == SQLITE_DONE) {
+        d->entries++;
+        d->bytes += (int64_t)value.len;
+    }
+    while (code == SQLITE_DONE && d->bytes > d->max_bytes && d->entries > 0)
+        code = delete_and_count(d, d->oldest);
+    return code;
+}
+
+int database_delete_space(struct database *d, const char *space) {
+    sqlite3_bind_text(d->remove_space, 1, space, -1, SQLITE_STATIC);
+    int code = finish(d->remove_space, sqlite3_step(d->remove_space));
+    count_entries(d);
+    return code;
+}
+
+int database_sweep(struct database *d, int64_t now_ms) {
+    sqlite3_bind_int64(d->sweep, 1, now_ms);
+    int code = delete_and_count(d, d->sweep);
+    if (code == SQLITE_DONE)
+        sqlite3_exec(d->db, "PRAGMA incremental_vacuum(256)", NULL, NULL, NULL);
+    return code;
+}
+
+int database_query(struct database *d, const char *sql, const struct slice *params, size_t count,
+                   struct buffer *out) {
+    sqlite3_stmt *s = NULL;
+    struct buffer wrapped = {0};
+    int code = sqlite3_prepare_v2(d->db, sql, -1, &s, NULL);
+    bool refused = code == SQLITE_OK && !sqlite3_stmt_readonly(s);
+    for (size_t i = 0; code == SQLITE_OK && i < count; i++)
+        sqlite3_bind_text(s, (int)i + 1, params[i].ptr, (int)params[i].len, SQLITE_STATIC);
+    BUFFER_LITERAL(&wrapped, "[");
+    bool first = true;
+    while (code == SQLITE_OK || code == SQLITE_ROW) {
+        if (refused) {
+            code = SQLITE_READONLY;
+            break;
+        }
+        code = sqlite3_step(s);
+        if (code != SQLITE_ROW)
+            break;
+        buffer_append(&wrapped, first ? SLICE("{") : SLICE(",{"));
+        first = false;
+        for (int c = 0; c < sqlite3_column_count(s); c++) {
+            buffer_printf(&wrapped, "%s\"%s\":", c > 0 ? "," : "", sqlite3_column_name(s, c));
+            struct slice text = slice_make(sqlite3_column_text(s, c), (size_t)sqlite3_column_bytes(s, c));
+            if (sqlite3_column_type(s, c) == SQLITE_NULL) {
+                BUFFER_LITERAL(&wrapped, "null");
+            } else if (sqlite3_column_type(s, c) == SQLITE_TEXT) {
+                buffer_append_char(&wrapped, '"');
+                for (size_t i = 0; i < text.len; i++) {
+                    unsigned char b = (unsigned char)text.ptr[i];
+                    if (b == '"' || b == '\\')
+                        buffer_append_char(&wrapped, '\\');
+                    if (b < 0x20)
+                        buffer_printf(&wrapped, "\\u%04x", b);
+                    else
+                        buffer_append_char(&wrapped, (char)b);
+                }
+                buffer_append_char(&wrapped, '"');
+            } else {
+                buffer_append(&wrapped, text);
+            }
+        }
+        buffer_append_char(&wrapped, '}');
+    }
+    BUFFER_LITERAL(&wrapped, "]");
+    sqlite3_finalize(s);
+    if (code == SQLITE_DONE)
+        buffer_append(out, buffer_slice(&wrapped));
+    buffer_free(&wrapped);
+    return code;
+}

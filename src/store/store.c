@@ -1,0 +1,243 @@
+// The store as others see it: opening, clients, and handing jobs over.
+#include "store.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+static bool make_directory(const char *path, struct error *err) {
+    // One level: the parent is the operator's affair.
+    if (mkdir(path, 0700) == 0)
+        return true;
+    struct stat st;
+    if (errno == EEXIST && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+        return true;
+    return error_set(err, "cannot use the directory \"%s\": %s", path,
+                     errno == EEXIST ? "it is not a directory" : strerror(errno));
+}
+
+struct store *store_open(const struct store_options *options, struct error *err) {
+    if (!make_directory(options->path, err))
+        return NULL;
+    struct store *s = base_calloc(1, sizeof *s);
+    char file[4096];
+    snprintf(file, sizeof file, "%s/farthing.db", options->path);
+    mode_t before = umask(0077);
+    bool ok = database_open(&s->database, file, options->max_bytes, err);
+    umask(before);
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->wake, NULL);
+    if (ok && pthread_create(&s->thread, NULL, store_worker, s) != 0)
+        ok = error_set(err, "cannot start the store's thread");
+    if (ok)
+        return s;
+    database_close(&s->database);
+    free(s->database.path);
+    free(s);
+    return NULL;
+}
+
+void store_close(struct store *s) {
+    if (s == NULL)
+        return;
+    pthread_mutex_lock(&s->lock);
+    s->stopping = true;
+    pthread_cond_signal(&s->wake);
+    pthread_mutex_unlock(&s->lock);
+    pthread_join(s->thread, NULL);
+    journal_free_all(s);
+    database_close(&s->database);
+    free(s->database.path);
+    pthread_mutex_destroy(&s->lock);
+    pthread_cond_destroy(&s->wake);
+    free(s);
+}
+
+// ------------------------------------------------------------------ clients
+
+struct store_client *store_client_new(struct store *s, struct event_base *loop) {
+    struct store_client *c = base_calloc(1, sizeof *c);
+    c->store = s;
+    c->mailbox = mailbox_new(loop);
+    return c;
+}
+
+static void unlink_op(struct store_op *op) {
+    if (op->previous != NULL)
+        op->previous->next = op->next;
+    else if (op->client->pending == op)
+        op->client->pending = op->next;
+    if (op->next != NULL)
+        op->next->previous = op->previous;
+    op->next = op->previous = NULL;
+}
+
+void store_op_release(struct store_op *op) {
+    if (atomic_fetch_sub(&op->references, 1) > 1)
+        return;
+    buffer_free(&op->value);
+    free(op);
+}
+
+static void on_mail(struct mail *m) {
+    struct store_op *op = (struct store_op *)m;
+    if (!op->cancelled) {
+        unlink_op(op);
+        op->done(op->arg, op->status, buffer_slice(&op->value), op->expires_ms);
+        store_op_release(op); // the loop's
+    }
+    store_op_release(op); // the thread's
+}
+
+void store_cancel(struct store_op *op) {
+    op->cancelled = true;
+    unlink_op(op);
+    store_op_release(op);
+}
+
+void store_client_free(struct store_client *c) {
+    if (c == NULL)
+        return;
+    while (c->pending != NULL)
+        store_cancel(c->pending);
+    // The thread may still hold operations that will be posted here.
+    store_flush(c->store);
+    mailbox_free(c->mailbox);
+    free(c);
+}
+
+// --------------------------------------------------------------------- jobs
+
+static struct job *job_new(enum job_kind kind, const char *space, struct slice key,
+                           struct slice value) {
+    struct job *j = base_alloc(sizeof *j + key.len + value.len + 1);
+    *j = (struct job){.kind = kind, .space = space, .bytes = key.len + value.len};
+    char *bytes = (char *)(j + 1);
+    if (key.len > 0)
+        memcpy(bytes, key.ptr, key.len);
+    if (value.len > 0)
+        memcpy(bytes + key.len, value.ptr, value.len);
+    bytes[key.len + value.len] = '\0';
+    j->key = slice_make(bytes, key.len);
+    j->value = slice_make(bytes + key.len, value.len);
+    return j;
+}
+
+static struct store_op *start_op(struct store_client *c, struct job *j, store_done *done, void *arg) {
+    struct store_op *op = base_calloc(1, sizeof *op);
+    op->mail.run = on_mail;
+    op->client = c;
+    op->done = done;
+    op->arg = arg;
+    op->references = 2;
+    op->status = STORE_FAILED;
+    op->next = c->pending;
+    if (c->pending != NULL)
+        c->pending->previous = op;
+    c->pending = op;
+    j->op = op;
+    if (store_enqueue(c->store, j))
+        return op;
+    unlink_op(op);
+    free(op);
+    return NULL;
+}
+
+struct store_op *store_get(struct store_client *c, const char *space, struct slice key,
+                           store_done *done, void *arg) {
+    return start_op(c, job_new(JOB_GET, space, key, SLICE_NONE), done, arg);
+}
+
+struct store_op *store_query(struct store_client *c, const char *sql, const struct slice *params,
+                             size_t param_count, store_done *done, void *arg) {
+    struct buffer bytes = {0};
+    for (size_t i = 0; i < param_count && i < QUERY_PARAMS_MAX; i++)
+        buffer_append(&bytes, params[i]);
+    buffer_append_char(&bytes, '\0');
+    // The statement is the key (with its NUL); the parameters lie in the value.
+    struct job *j = job_new(JOB_QUERY, NULL, slice_make(sql, strlen(sql) + 1), buffer_slice(&bytes));
+    size_t at = 0;
+    for (size_t i = 0; i < param_count && i < QUERY_PARAMS_MAX; i++) {
+        j->params[i] = slice_make(j->value.ptr + at, params[i].len);
+        at += params[i].len;
+        j->param_count++;
+    }
+    buffer_free(&bytes);
+    return start_op(c, j, done, arg);
+}
+
+static void enqueue_and_forget(struct store *s, struct job *j) {
+    (void)store_enqueue(s, j); // a dropped write is counted there
+}
+
+void store_put(struct store *s, const char *space, struct slice key, struct slice value,
+               int64_t expires_ms) {
+    struct job *j = job_new(JOB_PUT, space, key, value);
+    j->expires_ms = expires_ms;
+    enqueue_and_forget(s, j);
+}
+
+void store_delete(struct store *s, const char *space, struct slice key) {
+    enqueue_and_forget(s, job_new(JOB_DELETE, space, key, SLICE_NONE));
+}
+
+void store_delete_space(struct store *s, const char *space) {
+    enqueue_and_forget(s, job_new(JOB_DELETE_SPACE, space, SLICE_NONE, SLICE_NONE));
+}
+
+// Has the thread do a job, and waits until it and all before it are done.
+static bool wait_for(struct store *s, enum job_kind kind, struct store_journal *journal,
+                     struct error *err) {
+    struct waiter w = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER, .err = err};
+    struct job *j = job_new(kind, NULL, SLICE_NONE, SLICE_NONE);
+    j->journal = journal;
+    j->waiter = &w;
+    if (!store_enqueue(s, j))
+        return error_set(err, "the store is closed");
+    pthread_mutex_lock(&w.lock);
+    while (!w.done)
+        pthread_cond_wait(&w.wake, &w.lock);
+    pthread_mutex_unlock(&w.lock);
+    return w.ok;
+}
+
+struct store_journal *store_journal_open(struct store *s, const char *table,
+                                         const struct store_column *columns, size_t count,
+                                         struct error *err) {
+    struct store_journal *j = base_calloc(1, sizeof *j);
+    j->store = s;
+    j->table = slice_dup(slice_of(table));
+    j->columns = base_calloc(count, sizeof *j->columns);
+    j->column_count = count;
+    for (size_t i = 0; i < count; i++)
+        j->columns[i] = (struct store_column){slice_dup(slice_of(columns[i].name)),
+                                              slice_dup(slice_of(columns[i].type)),
+                                              columns[i].indexed};
+    bool ok = wait_for(s, JOB_PREPARE, j, err);
+    return ok ? j : NULL; // freed with the store either way
+}
+
+void store_journal_append(struct store_journal *j, struct slice lines) {
+    struct job *job = job_new(JOB_JOURNAL, NULL, SLICE_NONE, lines);
+    job->journal = j;
+    enqueue_and_forget(j->store, job);
+}
+
+void store_flush(struct store *s) {
+    (void)wait_for(s, JOB_FLUSH, NULL, NULL);
+}
+
+void store_journal_flush(struct store_journal *j) {
+    store_flush(j->store);
+}
+
+void store_stats_get(struct store *s, struct store_stats *out) {
+    pthread_mutex_lock(&s->lock);
+    out->queued = (int64_t)s->queued;
+    pthread_mutex_unlock(&s->lock);
+    out->entries = atomic_load(&s->entries);
+    out->bytes = atomic_load(&s->bytes);
+    out->dropped = atomic_load(&s->dropped);
+    out->failures = atomic_load(&s->failures);
+}

@@ -1,0 +1,125 @@
+// What the files of the embedded store share: the queue of jobs and the one
+// thread that owns the database.
+#ifndef FARTHING_STORE_STORE_H
+#define FARTHING_STORE_STORE_H
+
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdatomic.h>
+
+#include "farthing/store.h"
+
+struct waiter;
+
+enum job_kind { JOB_GET, JOB_PUT, JOB_DELETE, JOB_DELETE_SPACE, JOB_JOURNAL, JOB_QUERY, JOB_PREPARE, JOB_FLUSH };
+
+enum {
+    QUEUE_JOBS_MAX = 65536,            // over it reads fail and writes are dropped
+    QUEUE_BYTES_MAX = 256 * 1024 * 1024,
+    QUERY_PARAMS_MAX = 8,
+};
+
+struct store_journal {
+    struct store_journal *next;
+    struct store *store;
+    char *table;
+    struct store_column *columns;
+    size_t column_count;
+    sqlite3_stmt *insert;
+};
+
+// One piece of work for the store's thread. Bytes lie behind the struct.
+struct job {
+    struct job *next;
+    enum job_kind kind;
+    size_t bytes;
+    const char *space;
+    struct slice key, value;
+    int64_t expires_ms;
+    struct store_journal *journal;
+    struct slice params[QUERY_PARAMS_MAX];
+    size_t param_count;
+    struct store_op *op;  // GET, QUERY
+    struct waiter *waiter; // PREPARE, FLUSH
+};
+
+// Somebody, not a loop, who waits for a job to be done.
+struct waiter {
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool done, ok;
+    struct error *err;
+};
+
+// A pending read. Shared by the loop and the store's thread: two references.
+struct store_op {
+    struct mail mail; // first: mail is the op
+    struct store_client *client;
+    struct store_op *next, *previous; // the client's pending ones
+    _Atomic int references;
+    bool cancelled; // only looked at on the loop
+    store_done *done;
+    void *arg;
+    enum store_status status;
+    struct buffer value;
+    int64_t expires_ms;
+};
+
+struct store_client {
+    struct store *store;
+    struct mailbox *mailbox;
+    struct store_op *pending;
+};
+
+// The database and its statements; the store's thread only (after opening).
+struct database {
+    char *path; // the file
+    sqlite3 *db;
+    sqlite3_stmt *get, *put, *remove, *remove_space, *sweep, *oldest;
+    int64_t bytes, entries; // of values; kept, not counted each time
+    int64_t max_bytes;
+    uint64_t last_sweep_ms;
+};
+
+struct store {
+    struct database database;
+    struct store_journal *journals;
+    pthread_t thread;
+    pthread_mutex_t lock; // the queue
+    pthread_cond_t wake;
+    struct job *first, *last;
+    size_t queued;
+    size_t queued_bytes;
+    bool stopping;
+    _Atomic int64_t dropped, failures, entries, bytes;
+    uint64_t last_complaint_ms;
+};
+
+// database.c
+bool database_open(struct database *d, const char *path, int64_t max_bytes, struct error *err);
+void database_close(struct database *d);
+// Moves the damaged files aside and starts with empty ones.
+bool database_replace(struct database *d, struct error *err);
+bool database_is_damage(int code);
+int database_get(struct database *d, const char *space, struct slice key, int64_t now_ms,
+                 struct buffer *value, int64_t *expires_ms); // SQLITE_ROW, SQLITE_DONE or an error
+int database_put(struct database *d, const char *space, struct slice key, struct slice value,
+                 int64_t expires_ms, int64_t now_ms);
+int database_delete(struct database *d, const char *space, struct slice key);
+int database_delete_space(struct database *d, const char *space);
+int database_sweep(struct database *d, int64_t now_ms); // expired entries, and the oldest over the bound
+int database_query(struct database *d, const char *sql, const struct slice *params, size_t count,
+                   struct buffer *out);
+
+// journal.c
+bool journal_prepare(struct store *s, struct store_journal *j, struct error *err);
+int journal_write(struct database *d, struct store_journal *j, struct slice lines);
+void journal_free_all(struct store *s);
+
+// worker.c
+void *store_worker(void *store);
+bool store_enqueue(struct store *s, struct job *j); // false (and freed) when full or stopping
+void store_op_release(struct store_op *op);
+void store_op_finish(struct store_op *op, enum store_status status);
+
+#endif
