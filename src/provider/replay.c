@@ -1,0 +1,125 @@
+// A whole answer as the stream that its provider would have sent.
+#include "replay.h"
+
+enum { PIECE_BYTES = 24, PIECE_BYTES_MAX = 64 };
+
+struct slice replay_inner(const struct json_doc *doc, json_ref ref) {
+    if (ref == JSON_NONE || json_type_of(doc, ref) != JSON_STRING)
+        return SLICE_NONE;
+    struct slice raw = json_raw(doc, ref);
+    return slice_make(raw.ptr + 1, raw.len - 2);
+}
+
+// Length of the character or escape at the start of s. A surrogate pair's two
+// escapes are one.
+static size_t unit_length(struct slice s) {
+    unsigned char c = (unsigned char)s.ptr[0];
+    size_t n = 1;
+    if (c == '\\')
+        n = s.len > 1 && s.ptr[1] == 'u' ? 6 : 2;
+    else if (c >= 0xf0)
+        n = 4;
+    else if (c >= 0xe0)
+        n = 3;
+    else if (c >= 0xc0)
+        n = 2;
+    if (n == 6 && s.len >= 12 && (s.ptr[2] == 'd' || s.ptr[2] == 'D') &&
+        strchr("89abAB", s.ptr[3]) != NULL)
+        n = 12;
+    return n < s.len ? n : s.len;
+}
+
+struct slice replay_piece(struct slice *rest) {
+    size_t n = 0;
+    while (n < rest->len && n < PIECE_BYTES_MAX) {
+        if (n >= PIECE_BYTES && rest->ptr[n] == ' ')
+            break; // the blank leads the next piece, as tokens do
+        n += unit_length(slice_from(*rest, n));
+    }
+    struct slice piece = slice_make(rest->ptr, n);
+    *rest = slice_from(*rest, n);
+    return piece;
+}
+
+bool provider_replay(enum api_endpoint e, struct slice answer, bool include_usage,
+                     struct buffer *out, struct error *err) {
+    struct json_doc *doc = json_doc_new();
+    struct replay r = {
+        .doc = doc,
+        .arena = arena_new(1024),
+        .out = out,
+        .include_usage = include_usage,
+    };
+    bool ok = json_parse(doc, answer, NULL, err);
+    if (ok && json_type_of(doc, JSON_ROOT) != JSON_OBJECT)
+        ok = error_set(err, "the answer is no object");
+    if (ok) {
+        switch (e) {
+        case API_CHAT_COMPLETIONS:
+        case API_COMPLETIONS:
+            ok = replay_chunks(&r, e == API_CHAT_COMPLETIONS);
+            break;
+        case API_RESPONSES:
+            ok = replay_response(&r);
+            break;
+        case API_MESSAGES:
+            ok = replay_message(&r);
+            break;
+        case API_EMBEDDINGS:
+        case API_MODELS:
+        case API_OTHER:
+        case API_ENDPOINT_COUNT:
+            ok = false;
+        }
+        if (!ok)
+            error_set(err, "the answer has no form as a stream");
+    }
+    json_doc_free(doc);
+    arena_free(r.arena);
+    return ok;
+}
+
+void provider_stream_error(enum api_endpoint e, enum api_error error, struct slice message,
+                           struct buffer *out) {
+    const struct api_error_info *info = api_error_info(error);
+    struct json_writer w;
+    if (e == API_RESPONSES || e == API_MESSAGES)
+        BUFFER_LITERAL(out, "event: error\n");
+    BUFFER_LITERAL(out, "data: ");
+    if (e == API_RESPONSES) {
+        // OpenAI's ResponseErrorEvent, with an error object for SDKs that look there.
+        json_write_start(&w, out);
+        json_object_begin(&w);
+        json_key(&w, SLICE("type"));
+        json_put_string(&w, SLICE("error"));
+        json_key(&w, SLICE("code"));
+        json_put_string(&w, slice_of(info->code));
+        json_key(&w, SLICE("message"));
+        json_put_string(&w, message);
+        json_key(&w, SLICE("param"));
+        json_put_null(&w);
+        json_key(&w, SLICE("error"));
+        struct buffer shape = {0};
+        api_error_write(&shape, error, message, SLICE_NONE);
+        // The inside of {"error":...}.
+        json_put_raw(&w, slice_make(shape.ptr + 9, shape.len - 10));
+        buffer_free(&shape);
+        json_object_end(&w);
+    } else if (e == API_MESSAGES) {
+        json_write_start(&w, out);
+        json_object_begin(&w);
+        json_key(&w, SLICE("type"));
+        json_put_string(&w, SLICE("error"));
+        json_key(&w, SLICE("error"));
+        json_object_begin(&w);
+        json_key(&w, SLICE("type"));
+        json_put_string(&w, SLICE("api_error"));
+        json_key(&w, SLICE("message"));
+        json_put_string(&w, message);
+        json_object_end(&w);
+        json_object_end(&w);
+    } else {
+        api_error_write(out, error, message, SLICE_NONE);
+    }
+    BUFFER_LITERAL(out, "\n\n");
+}
