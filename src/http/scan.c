@@ -1,0 +1,261 @@
+// Heads: see scan.h.
+#include "scan.h"
+
+static enum scan_verdict refuse(struct scan_refusal *r, enum api_error error, int status,
+                                const char *why) {
+    *r = (struct scan_refusal){error, status, why};
+    return SCAN_REFUSED;
+}
+
+static enum scan_verdict bad(struct scan_refusal *r, const char *why) {
+    return refuse(r, API_ERROR_INVALID_REQUEST, 400, why);
+}
+
+// RFC 9110 5.6.2.
+static bool is_token_char(unsigned char c) {
+    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))
+        return true;
+    return c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL;
+}
+
+static bool is_token(struct slice s) {
+    for (size_t i = 0; i < s.len; i++)
+        if (!is_token_char((unsigned char)s.ptr[i]))
+            return false;
+    return s.len > 0;
+}
+
+enum scan_verdict scan_find_end(struct slice bytes, const struct scan_limits *limits, size_t *from,
+                                size_t *end, struct scan_refusal *refusal) {
+    // Something else than HTTP (a TLS hello, say) may never send a line's end.
+    if (*from == 0 && bytes.len > 0 && !is_token_char((unsigned char)bytes.ptr[0]) &&
+        bytes.ptr[0] != '\r')
+        return bad(refusal, "This is not an HTTP request.");
+    while (*from < bytes.len) {
+        const char *lf = memchr(bytes.ptr + *from, '\n', bytes.len - *from);
+        if (lf == NULL)
+            break;
+        size_t at = (size_t)(lf - bytes.ptr);
+        if (at == 0 || bytes.ptr[at - 1] != '\r')
+            return bad(refusal, "A line of the head ends without a carriage return.");
+        *from = at + 1;
+        if (at >= 3 && bytes.ptr[at - 2] == '\n') {
+            *end = at + 1;
+            return *end <= limits->max_bytes
+                       ? SCAN_DONE
+                       : refuse(refusal, API_ERROR_HEADERS_TOO_LARGE, 431, "The head is too large.");
+        }
+    }
+    if (bytes.len > limits->max_bytes)
+        return refuse(refusal, API_ERROR_HEADERS_TOO_LARGE, 431, "The head is too large.");
+    // Not *from = bytes.len: a CR may wait for its LF, but lines are found by LF.
+    return SCAN_MORE;
+}
+
+// -------------------------------------------------------------- request line
+
+static enum scan_verdict check_method(struct slice method, struct scan_refusal *r) {
+    static const char *const known[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
+    if (!is_token(method))
+        return bad(r, "The method is not valid.");
+    for (size_t i = 0; i < FARTHING_COUNT(known); i++)
+        if (slice_equal(method, slice_of(known[i])))
+            return SCAN_DONE;
+    if (slice_equal(method, SLICE("CONNECT")) || slice_equal(method, SLICE("TRACE")))
+        return refuse(r, API_ERROR_METHOD_NOT_ALLOWED, 405, "This method is not served.");
+    return bad(r, "The method is not known.");
+}
+
+// origin-form, absolute-form, or "*" for OPTIONS (RFC 9112 3.2).
+static enum scan_verdict read_target(struct slice target, struct scan_head *head,
+                                     struct scan_refusal *r) {
+    for (size_t i = 0; i < target.len; i++) {
+        unsigned char c = (unsigned char)target.ptr[i];
+        if (c <= 0x20 || c >= 0x7f || c == '#')
+            return bad(r, "The request target has a character that is not allowed.");
+    }
+    bool absolute = slice_starts_with(target, SLICE("http://")) ||
+                    slice_starts_with(target, SLICE("https://"));
+    if (absolute) {
+        struct slice rest = slice_from(target, target.ptr[4] == 's' ? 8 : 7);
+        ptrdiff_t slash = slice_find_char(rest, '/');
+        target = slash < 0 ? SLICE("/") : slice_from(rest, (size_t)slash);
+    } else if (slice_equal(target, SLICE("*")) && slice_equal(head->method, SLICE("OPTIONS"))) {
+        head->path = target;
+        return SCAN_DONE;
+    }
+    if (target.len == 0 || target.ptr[0] != '/')
+        return bad(r, "The request target is not valid.");
+    ptrdiff_t mark = slice_find_char(target, '?');
+    head->path = mark < 0 ? target : slice_make(target.ptr, (size_t)mark);
+    head->query = mark < 0 ? SLICE_NONE : slice_from(target, (size_t)mark + 1);
+    return SCAN_DONE;
+}
+
+static enum scan_verdict read_version(struct slice version, struct scan_head *head,
+                                      struct scan_refusal *r) {
+    if (slice_equal(version, SLICE("HTTP/1.1")))
+        return SCAN_DONE;
+    head->http_1_0 = slice_equal(version, SLICE("HTTP/1.0"));
+    if (head->http_1_0)
+        return SCAN_DONE;
+    bool other = version.len == 8 && slice_starts_with(version, SLICE("HTTP/")) &&
+                 version.ptr[5] >= '0' && version.ptr[5] <= '9' && version.ptr[6] == '.' &&
+                 version.ptr[7] >= '0' && version.ptr[7] <= '9';
+    return other ? refuse(r, API_ERROR_INVALID_REQUEST, 505, "This HTTP version is not served.")
+                 : bad(r, "The HTTP version is not valid.");
+}
+
+static enum scan_verdict read_request_line(struct slice line, struct scan_head *head,
+                                           struct scan_refusal *r) {
+    ptrdiff_t first = slice_find_char(line, ' ');
+    if (first <= 0)
+        return bad(r, "The request line is not valid.");
+    head->method = slice_make(line.ptr, (size_t)first);
+    struct slice rest = slice_from(line, (size_t)first + 1);
+    ptrdiff_t second = slice_find_char(rest, ' ');
+    if (second <= 0)
+        return bad(r, "The request line is not valid.");
+    enum scan_verdict verdict = read_version(slice_from(rest, (size_t)second + 1), head, r);
+    if (verdict == SCAN_DONE)
+        verdict = check_method(head->method, r);
+    return verdict == SCAN_DONE ? read_target(slice_make(rest.ptr, (size_t)second), head, r) : verdict;
+}
+
+// -------------------------------------------------------------------- fields
+
+struct framing {
+    unsigned hosts, lengths, encodings;
+};
+
+static enum scan_verdict read_length(struct slice value, struct scan_head *head,
+                                     struct framing *f, struct scan_refusal *r) {
+    if (++f->lengths > 1)
+        return bad(r, "There is more than one Content-Length.");
+    head->has_length = true;
+    return slice_to_u64(value, &head->length) ? SCAN_DONE
+                                              : bad(r, "The Content-Length is not a number.");
+}
+
+static enum scan_verdict read_encoding(struct slice value, struct scan_head *head,
+                                       struct framing *f, struct scan_refusal *r) {
+    if (++f->encodings > 1)
+        return bad(r, "There is more than one Transfer-Encoding.");
+    head->chunked = slice_equal_nocase(value, SLICE("chunked"));
+    if (head->chunked)
+        return SCAN_DONE;
+    struct slice part, last = SLICE_NONE;
+    bool list = slice_find_char(value, ',') >= 0;
+    while (slice_split(&value, ',', &part))
+        last = slice_trim(part);
+    // Another coding, properly announced, is only not understood (RFC 9112 6.1).
+    return list && slice_equal_nocase(last, SLICE("chunked"))
+               ? refuse(r, API_ERROR_INVALID_REQUEST, 501, "This transfer coding is not served.")
+               : bad(r, "The Transfer-Encoding is not valid.");
+}
+
+static void read_connection(struct slice value, struct scan_head *head) {
+    struct slice part;
+    while (slice_split(&value, ',', &part)) {
+        part = slice_trim(part);
+        if (slice_equal_nocase(part, SLICE("close")))
+            head->keep_alive = false;
+        else if (slice_equal_nocase(part, SLICE("keep-alive")) && head->http_1_0)
+            head->keep_alive = true;
+    }
+}
+
+static enum scan_verdict read_expect(struct slice value, struct scan_head *head,
+                                     struct scan_refusal *r) {
+    if (!slice_equal_nocase(value, SLICE("100-continue")))
+        return refuse(r, API_ERROR_INVALID_REQUEST, 417, "This expectation cannot be met.");
+    head->expects_continue = !head->http_1_0;
+    return SCAN_DONE;
+}
+
+static enum scan_verdict check_host(struct slice value, struct framing *f, struct scan_refusal *r) {
+    f->hosts++;
+    for (size_t i = 0; i < value.len; i++)
+        if (strchr(" \t,/@\\?#", value.ptr[i]) != NULL)
+            return bad(r, "The Host is not valid.");
+    return SCAN_DONE;
+}
+
+static enum scan_verdict notice(const struct api_header *h, struct scan_head *head,
+                                struct framing *f, struct scan_refusal *r) {
+    if (slice_equal_nocase(h->name, SLICE("content-length")))
+        return read_length(h->value, head, f, r);
+    if (slice_equal_nocase(h->name, SLICE("transfer-encoding")))
+        return read_encoding(h->value, head, f, r);
+    if (slice_equal_nocase(h->name, SLICE("host")))
+        return check_host(h->value, f, r);
+    if (slice_equal_nocase(h->name, SLICE("connection")))
+        read_connection(h->value, head);
+    else if (slice_equal_nocase(h->name, SLICE("expect")))
+        return read_expect(h->value, head, r);
+    return SCAN_DONE;
+}
+
+static enum scan_verdict read_field(struct slice line, struct api_header *out,
+                                    struct scan_refusal *r) {
+    if (line.ptr[0] == ' ' || line.ptr[0] == '\t')
+        return bad(r, "A header field is folded over two lines.");
+    ptrdiff_t colon = slice_find_char(line, ':');
+    if (colon <= 0)
+        return bad(r, "A header field has no name or no colon.");
+    out->name = slice_make(line.ptr, (size_t)colon);
+    if (!is_token(out->name)) // a blank before the colon is among these
+        return bad(r, "A header field's name is not valid.");
+    out->value = slice_trim(slice_from(line, (size_t)colon + 1));
+    for (size_t i = 0; i < out->value.len; i++) {
+        unsigned char c = (unsigned char)out->value.ptr[i];
+        if ((c < 0x20 && c != '\t') || c == 0x7f)
+            return bad(r, "A header field's value has a control character.");
+    }
+    return SCAN_DONE;
+}
+
+static enum scan_verdict check_framing(const struct scan_head *head, const struct framing *f,
+                                       struct scan_refusal *r) {
+    if (f->lengths > 0 && f->encodings > 0)
+        return bad(r, "There is a Content-Length beside a Transfer-Encoding.");
+    if (f->encodings > 0 && head->http_1_0)
+        return bad(r, "HTTP/1.0 has no Transfer-Encoding.");
+    if (f->hosts > 1 || (f->hosts == 0 && !head->http_1_0))
+        return bad(r, f->hosts > 1 ? "There is more than one Host." : "There is no Host.");
+    return SCAN_DONE;
+}
+
+static struct slice next_line(struct slice *rest) {
+    // The lines' ends were checked by scan_find_end.
+    ptrdiff_t lf = slice_find_char(*rest, '\n');
+    struct slice line = slice_make(rest->ptr, (size_t)lf - 1);
+    *rest = slice_from(*rest, (size_t)lf + 1);
+    return line;
+}
+
+enum scan_verdict scan_head(struct slice bytes, const struct scan_limits *limits, struct arena *arena,
+                            struct scan_head *head, struct scan_refusal *refusal) {
+    struct framing f = {0};
+    struct slice rest = bytes, line = next_line(&rest);
+    *head = (struct scan_head){.bytes = bytes.len};
+    enum scan_verdict verdict = read_request_line(line, head, refusal);
+    head->keep_alive = !head->http_1_0;
+    unsigned max = limits->max_fields < SCAN_FIELDS_MAX ? limits->max_fields : SCAN_FIELDS_MAX;
+    size_t lines = 0;
+    for (size_t i = 0; i < rest.len; i++)
+        lines += rest.ptr[i] == '\n';
+    if (verdict == SCAN_DONE && lines > (size_t)max + 1)
+        return refuse(refusal, API_ERROR_HEADERS_TOO_LARGE, 431, "There are too many header fields.");
+    head->fields = arena_alloc(arena, (lines + 1) * sizeof *head->fields);
+    while (verdict == SCAN_DONE) {
+        line = next_line(&rest);
+        if (line.len == 0)
+            return check_framing(head, &f, refusal);
+        struct api_header *field = &head->fields[head->field_count++];
+        verdict = read_field(line, field, refusal);
+        if (verdict == SCAN_DONE)
+            verdict = notice(field, head, &f, refusal);
+    }
+    return verdict;
+}

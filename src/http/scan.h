@@ -1,0 +1,78 @@
+// The strict reader of request heads and chunked bodies: bytes in, verdicts
+// out, no I/O. RFC 9112 throughout; where it leaves a choice between leniency
+// and refusal, a proxy refuses: what two parsers read differently is how
+// requests are smuggled.
+#ifndef FARTHING_HTTP_SCAN_H
+#define FARTHING_HTTP_SCAN_H
+
+#include "farthing/api.h"
+#include "farthing/base.h"
+
+enum scan_verdict {
+    SCAN_MORE,    // not all there yet
+    SCAN_DONE,
+    SCAN_REFUSED, // error, status and why are set
+};
+
+struct scan_refusal {
+    enum api_error error;
+    int status;
+    const char *why;
+};
+
+struct scan_limits {
+    size_t max_bytes;
+    unsigned max_fields;
+};
+
+enum { SCAN_FIELDS_MAX = 1000 };
+
+// A head that was read. Slices point into the scanned bytes.
+struct scan_head {
+    struct slice method, path, query;
+    bool http_1_0;
+    bool keep_alive;
+    bool expects_continue;
+    bool chunked;
+    bool has_length;
+    uint64_t length;
+    struct api_header *fields; // from the arena
+    size_t field_count;
+    size_t bytes; // of the head, with its empty line
+};
+
+// Where the head ends, looking from *from on (kept between calls; starts at
+// 0): SCAN_DONE with *end behind the empty line. Refuses what can never become
+// a head as soon as it shows.
+enum scan_verdict scan_find_end(struct slice bytes, const struct scan_limits *limits, size_t *from,
+                                size_t *end, struct scan_refusal *refusal);
+// Reads a whole head, as scan_find_end found it.
+enum scan_verdict scan_head(struct slice bytes, const struct scan_limits *limits, struct arena *arena,
+                            struct scan_head *head, struct scan_refusal *refusal);
+
+enum chunk_state {
+    CHUNK_SIZE,      // digits of the size
+    CHUNK_EXTENSION, // ignored, bounded
+    CHUNK_SIZE_LF,
+    CHUNK_DATA,
+    CHUNK_DATA_CR,
+    CHUNK_DATA_LF,
+    CHUNK_TRAILER,    // start of a trailer line
+    CHUNK_TRAILER_IN, // within one
+    CHUNK_TRAILER_LF,
+    CHUNK_END_LF,
+};
+
+struct scan_chunks {
+    enum chunk_state state;
+    uint64_t left;   // of the chunk's data
+    unsigned digits; // of its size
+    size_t overhead; // bytes of extensions and trailers, bounded
+};
+
+// Decodes as much of `bytes` as belongs to the body, which is appended to
+// `body`; *used says how much that was. SCAN_DONE at the body's end.
+enum scan_verdict scan_chunked(struct scan_chunks *c, struct slice bytes, size_t *used,
+                               struct buffer *body, size_t max_body, struct scan_refusal *refusal);
+
+#endif
