@@ -1,0 +1,96 @@
+// libcurl's sockets on libevent's loop.
+//
+// libcurl forgets a socket after each transfer and asks for it anew with the
+// next on the same connection; following that to the letter costs two epoll
+// calls a request. A watch stays registered for reading while its connection
+// is idle, and goes when the socket is closed or stirs with nobody using it.
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "attempt.h"
+
+static void on_readable(evutil_socket_t fd, short what, void *arg) {
+    (void)what;
+    struct watch *w = arg;
+    if (!w->wanted) { // the provider closed an idle connection: libcurl will find out
+        event_del(&w->readable);
+        w->reads = false;
+        return;
+    }
+    upstream_action(w->upstream, fd, CURL_CSELECT_IN);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg) {
+    (void)what;
+    struct watch *w = arg;
+    upstream_action(w->upstream, fd, CURL_CSELECT_OUT);
+}
+
+static struct watch *watch_of(struct upstream *u, int fd) {
+    size_t at = (size_t)fd;
+    if (at >= u->watch_cap) {
+        size_t cap = u->watch_cap == 0 ? 64 : u->watch_cap;
+        while (cap <= at)
+            cap *= 2;
+        u->watches = base_realloc(u->watches, cap * sizeof *u->watches);
+        memset(u->watches + u->watch_cap, 0, (cap - u->watch_cap) * sizeof *u->watches);
+        u->watch_cap = cap;
+    }
+    if (u->watches[at] == NULL) {
+        struct watch *w = base_calloc(1, sizeof *w);
+        w->upstream = u;
+        w->fd = fd;
+        event_assign(&w->readable, u->loop, fd, EV_READ | EV_PERSIST, on_readable, w);
+        event_assign(&w->writable, u->loop, fd, EV_WRITE | EV_PERSIST, on_writable, w);
+        u->watches[at] = w;
+    }
+    return u->watches[at];
+}
+
+static void set(struct event *e, bool *added, bool wanted) {
+    if (*added == wanted)
+        return;
+    if (wanted)
+        event_add(e, NULL);
+    else
+        event_del(e);
+    *added = wanted;
+}
+
+int watch_socket(CURL *easy, curl_socket_t fd, int what, void *upstream, void *watch) {
+    (void)easy;
+    (void)watch;
+    struct watch *w = watch_of(upstream, fd);
+    w->wanted = what != CURL_POLL_REMOVE;
+    set(&w->writable, &w->writes, what == CURL_POLL_OUT || what == CURL_POLL_INOUT);
+    // Reading stays on while idle; a paused transfer (CURL_POLL_NONE) must not
+    // be woken by what it does not want to read.
+    if (what == CURL_POLL_IN || what == CURL_POLL_INOUT)
+        set(&w->readable, &w->reads, true);
+    else if (what != CURL_POLL_REMOVE)
+        set(&w->readable, &w->reads, false);
+    return 0;
+}
+
+int watch_close(void *upstream, curl_socket_t fd) {
+    struct upstream *u = upstream;
+    if ((size_t)fd < u->watch_cap && u->watches[fd] != NULL) {
+        struct watch *w = u->watches[fd];
+        set(&w->readable, &w->reads, false);
+        set(&w->writable, &w->writes, false);
+        w->wanted = false;
+    }
+    return close(fd);
+}
+
+void watch_free_all(struct upstream *u) {
+    for (size_t i = 0; i < u->watch_cap; i++) {
+        struct watch *w = u->watches[i];
+        if (w == NULL)
+            continue;
+        set(&w->readable, &w->reads, false);
+        set(&w->writable, &w->writes, false);
+        free(w);
+    }
+    free(u->watches);
+}
