@@ -15,8 +15,6 @@ enum {
 static size_t collect_headers(struct exchange *x, const struct config_provider *p,
                               struct api_header *out, size_t max) {
     size_t count = 0, given = http_request_header_count(x->request);
-    enum provider_dialect dialect = PROVIDER_OPENAI;
-    (void)provider_dialect_find(p->dialect, &dialect);
     for (size_t i = 0; i < given && count < max - 2; i++) {
         struct api_header h = http_request_header_at(x->request, i);
         bool passes = provider_request_header_passes(h.name);
@@ -28,14 +26,12 @@ static size_t collect_headers(struct exchange *x, const struct config_provider *
                                                arena_copy(x->arena, h.value)};
     }
     struct slice key = p->passthrough_key ? x->client_key : p->api_key;
-    return count + provider_auth(dialect, key, x->arena, out + count);
+    return count + provider_auth(exchange_dialect(x), key, x->arena, out + count);
 }
 
-static struct slice path_with_query(struct exchange *x, const struct config_provider *p) {
-    enum provider_dialect dialect = PROVIDER_OPENAI;
-    (void)provider_dialect_find(p->dialect, &dialect);
+static struct slice path_with_query(struct exchange *x) {
     struct slice path =
-        provider_path(dialect, arena_copy(x->arena, http_request_path(x->request)));
+        provider_path(exchange_dialect(x), arena_copy(x->arena, http_request_path(x->request)));
     struct slice query = http_request_query(x->request);
     if (query.len == 0)
         return path;
@@ -172,7 +168,7 @@ static void prepare(struct exchange *x) {
     x->sent = (struct attempt_request){
         .target = &x->target,
         .method = arena_copy(x->arena, http_request_method(x->request)),
-        .path = path_with_query(x, p),
+        .path = path_with_query(x),
         .headers = headers,
         .header_count = collect_headers(x, p, headers, max),
         .body = x->body,

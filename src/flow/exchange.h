@@ -169,6 +169,14 @@ void station_judge(struct exchange *x, const struct attempt_result *result); // 
 void station_settle(struct exchange *x);    // settle.c
 void station_record(struct exchange *x);    // record.c
 
+enum provider_dialect exchange_dialect(const struct exchange *x); // of the candidate being tried
+struct slice record_cache_word(const struct exchange *x); // x-farthing-cache
+
+// Tries again after a pause where the policy says so; judge.c.
+bool judge_retry(struct exchange *x, enum attempt_end end, int status);
+// No answer came, or none that can be used: an error to the client; judge.c.
+void judge_unanswered(struct exchange *x, const struct attempt_result *result);
+
 // What the client said under one name, as header x-farthing-NAME or metadata
 // farthing_NAME; identify.c.
 void attributes_read(struct exchange *x);
@@ -199,8 +207,9 @@ void remember(struct exchange *x, struct slice whole_answer); // recall.c: into 
 
 struct price_book *price_book_new(const struct config *config, struct prices *prices);
 void price_book_free(struct price_book *b);
-// NULL: unknown. Valid until the book is freed.
-const struct price *price_book_find(struct price_book *b, const struct route_candidate *c,
-                                    struct slice service_tier);
+// NULL: unknown. Valid until the next call. An exchange of an older snapshot
+// is priced by that snapshot.
+const struct price *price_book_find(struct price_book *b, const struct config *config,
+                                    const struct route_candidate *c, struct slice service_tier);
 
 #endif

@@ -60,15 +60,13 @@ static enum verdict read_whole(struct exchange *x) {
     if (x->answer_overflowed)
         return VERDICT_TOO_LARGE;
     bool known = api_endpoint_is_cacheable(x->endpoint);
-    enum provider_dialect dialect = PROVIDER_OPENAI;
-    (void)provider_dialect_find(x->candidates[x->candidate].provider->dialect, &dialect);
     struct json_doc *doc = json_doc_new();
     struct error err;
     enum verdict verdict = VERDICT_GOOD;
     if (!json_parse(doc, buffer_slice(&x->answer), NULL, &err)) {
         verdict = x->status >= 400 ? VERDICT_STATUS : known ? VERDICT_NOT_JSON : VERDICT_GOOD;
     } else {
-        provider_read_answer(dialect, x->endpoint, doc, x->n, x->arena, &x->judged);
+        provider_read_answer(exchange_dialect(x), x->endpoint, doc, x->n, x->arena, &x->judged);
         // What points into the buffer moves with it.
         x->judged.finish_reason = arena_copy(x->arena, x->judged.finish_reason);
         x->judged.service_tier = arena_copy(x->arena, x->judged.service_tier);

@@ -3,6 +3,14 @@
 // bytes; everything else reaches the provider as the client wrote it.
 #include "exchange.h"
 
+enum provider_dialect exchange_dialect(const struct exchange *x) {
+    enum provider_dialect dialect;
+    // The file was checked: every provider has a dialect that is known.
+    return provider_dialect_find(x->candidates[x->candidate].provider->dialect, &dialect)
+               ? dialect
+               : PROVIDER_OPENAI;
+}
+
 static void drop_doc(struct exchange *x) {
     struct flow *f = x->flow;
     if (x->doc == NULL || f->spare_doc_count == FARTHING_COUNT(f->spare_docs))
@@ -23,13 +31,11 @@ static void make_body(struct exchange *x) {
     x->swallow_usage = false;
     if (x->body_is_json) {
         struct json_edits *edits = json_edits_new(x->doc, x->arena);
-        enum provider_dialect dialect = PROVIDER_OPENAI;
-        (void)provider_dialect_find(c->provider->dialect, &dialect);
         if (c->upstream_model.len > 0 && x->requested_model.len > 0 &&
             !slice_equal(c->upstream_model, x->requested_model))
             json_edit_set_string(edits, JSON_ROOT, SLICE("model"), c->upstream_model);
         if (x->stream && !x->client_wants_usage && c->provider->include_usage)
-            x->swallow_usage = provider_ask_usage(dialect, x->endpoint, x->doc, edits);
+            x->swallow_usage = provider_ask_usage(exchange_dialect(x), x->endpoint, x->doc, edits);
         attributes_strip(x, edits);
         x->body = json_edits_apply(edits);
     }

@@ -1,14 +1,10 @@
 // Station 12, record: one cost row for each exchange, whatever way it ended.
 #include "exchange.h"
 
-static struct slice cache_word(const struct exchange *x) {
+struct slice record_cache_word(const struct exchange *x) {
     if (x->hit != NULL)
         return SLICE("hit");
     return x->cacheable ? SLICE("miss") : SLICE("bypass");
-}
-
-struct slice record_cache_word(const struct exchange *x) {
-    return cache_word(x);
 }
 
 static struct slice ender_word(enum exchange_ender ender) {
@@ -101,7 +97,7 @@ void station_record(struct exchange *x) {
         .attempts = x->attempts,
         .attempt_count = x->attempt_count,
         .retry_cost = x->retry_cost,
-        .cache = cache_word(x),
+        .cache = record_cache_word(x),
         .ended_by = ender_word(x->ended_by),
         .latency_ms = ms_between(x->started_ns, now),
         .ttft_ms = x->first_token_ns != 0 ? ms_between(x->started_ns, x->first_token_ns) : -1,

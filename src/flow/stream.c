@@ -4,10 +4,8 @@
 #include "exchange.h"
 
 void stream_open(struct exchange *x) {
-    enum provider_dialect dialect = PROVIDER_OPENAI;
-    (void)provider_dialect_find(x->candidates[x->candidate].provider->dialect, &dialect);
     const struct provider_stream_options options = {
-        .dialect = dialect,
+        .dialect = exchange_dialect(x),
         .endpoint = x->endpoint,
         .swallow_usage = x->swallow_usage,
         .assemble = x->cacheable,

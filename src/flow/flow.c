@@ -1,0 +1,102 @@
+// One loop's share of the flow: what its exchanges have in common, and the
+// requests that are no exchanges (health).
+#include <stdlib.h>
+
+#include "exchange.h"
+
+struct flow *flow_new(struct event_base *loop, const struct flow_shared *shared,
+                      const struct config *config, struct prices *prices) {
+    struct flow *f = base_calloc(1, sizeof *f);
+    f->loop = loop;
+    f->shared = *shared;
+    f->upstream = upstream_new(loop, shared->upstream);
+    f->store = shared->store != NULL ? store_client_new(shared->store, loop) : NULL;
+    flow_set_config(f, config, prices);
+    return f;
+}
+
+void flow_set_config(struct flow *f, const struct config *config, struct prices *prices) {
+    config_ref(config);
+    if (prices != NULL)
+        prices_ref(prices);
+    tenant_directory_free(f->tenants);
+    price_book_free(f->book);
+    config_unref(f->config);
+    prices_unref(f->prices);
+    f->config = config;
+    f->prices = prices;
+    f->tenants = tenant_directory_new(config);
+    f->book = price_book_new(config, prices);
+}
+
+static void reply_text(struct http_request *request, int status, struct slice text) {
+    const struct api_header type = {SLICE("Content-Type"), SLICE("text/plain; charset=utf-8")};
+    http_reply(request, status, &type, 1, text);
+}
+
+// Health is for load balancers: no key, no row.
+static bool answer_probe(struct flow *f, struct http_request *request) {
+    struct slice path = http_request_path(request), method = http_request_method(request);
+    bool reads = slice_equal(method, SLICE("GET")) || slice_equal(method, SLICE("HEAD"));
+    if (slice_equal(method, SLICE("OPTIONS"))) {
+        const struct api_header allow = {SLICE("Allow"), SLICE("GET, HEAD, POST, DELETE, OPTIONS")};
+        http_reply(request, 204, &allow, 1, SLICE_NONE);
+        return true;
+    }
+    if (reads && slice_equal(path, SLICE("/healthz")))
+        reply_text(request, 200, SLICE("ok\n"));
+    else if (reads && slice_equal(path, SLICE("/readyz")))
+        reply_text(request, f->draining ? 503 : 200, f->draining ? SLICE("draining\n") : SLICE("ready\n"));
+    else
+        return false;
+    return true;
+}
+
+static void on_request(struct http_request *request, void *arg) {
+    struct flow *f = arg;
+    if (!answer_probe(f, request))
+        exchange_start(f, request);
+}
+
+static const struct metric_family refused_family = {
+    "farthing_http_refused_total",
+    "Requests refused before they were read whole.",
+    METRIC_COUNTER,
+    {"code"},
+    NULL,
+    0,
+    0,
+    0,
+};
+
+static void on_refused(enum api_error error, void *arg) {
+    (void)arg;
+    const struct slice code = slice_of(api_error_info(error)->code);
+    metric_add(metric_series(&refused_family, &code), 1);
+}
+
+struct http_handler flow_handler(struct flow *f) {
+    return (struct http_handler){on_request, on_refused, f};
+}
+
+void flow_drain(struct flow *f) {
+    f->draining = true;
+}
+
+size_t flow_running(const struct flow *f) {
+    return f->running;
+}
+
+void flow_free(struct flow *f) {
+    if (f == NULL)
+        return;
+    store_client_free(f->store);
+    upstream_free(f->upstream);
+    for (size_t i = 0; i < f->spare_doc_count; i++)
+        json_doc_free(f->spare_docs[i]);
+    tenant_directory_free(f->tenants);
+    price_book_free(f->book);
+    config_unref(f->config);
+    prices_unref(f->prices);
+    free(f);
+}

@@ -1,0 +1,88 @@
+// Station 13, reply: the contract's headers, whole answers, and the bytes of
+// streams with their back-pressure.
+#include "exchange.h"
+
+static void add(struct api_header *out, size_t *count, struct slice name, struct slice value) {
+    if (value.len > 0 && *count < REPLY_HEADERS_MAX)
+        out[(*count)++] = (struct api_header){name, value};
+}
+
+static struct slice money_text(struct exchange *x, struct money m) {
+    char text[MONEY_TEXT_MAX];
+    return arena_copy(x->arena, slice_make(text, money_format(m, text)));
+}
+
+static struct slice answered_by(const struct exchange *x) {
+    if (x->hit != NULL) {
+        const struct cache_answer *kept = cache_entry_answer(x->hit);
+        return arena_printf(x->arena, "%.*s/%.*s", SLICE_ARG(kept->provider), SLICE_ARG(kept->model));
+    }
+    return x->candidate_count > 0 ? x->candidates[x->candidate].name : SLICE_NONE;
+}
+
+static struct slice tier_name(const struct exchange *x) {
+    if (x->hit != NULL)
+        return cache_entry_answer(x->hit)->tier;
+    const struct config_tier *tier = x->candidate_count > 0 ? x->candidates[x->candidate].tier : NULL;
+    return tier != NULL ? tier->name : SLICE_NONE;
+}
+
+size_t reply_headers(struct exchange *x, struct api_header out[REPLY_HEADERS_MAX]) {
+    size_t count = 0;
+    add(out, &count, SLICE("x-farthing-request-id"), x->id);
+    add(out, &count, SLICE("x-farthing-cache"), record_cache_word(x));
+    if (x->route != NULL)
+        add(out, &count, SLICE("x-farthing-route"), x->route->name);
+    add(out, &count, SLICE("x-farthing-tier"), tier_name(x));
+    add(out, &count, SLICE("x-farthing-model"), answered_by(x));
+    if (x->attempt_count > 0)
+        add(out, &count, SLICE("x-farthing-attempts"),
+            arena_printf(x->arena, "%zu", x->attempt_count));
+    // A stream's figures are not known when its head is sent.
+    bool known = x->cost_known && (x->reader == NULL || x->hit != NULL);
+    if (known)
+        add(out, &count, SLICE("x-farthing-cost-usd"), money_text(x, x->cost));
+    if (x->hit != NULL && cache_entry_answer(x->hit)->cost_known)
+        add(out, &count, SLICE("x-farthing-saved-usd"),
+            money_text(x, (struct money){cache_entry_answer(x->hit)->cost_pico}));
+    add(out, &count, SLICE("Content-Type"), x->content_type);
+    if (x->hit == NULL)
+        for (size_t i = 0; i < x->answer_header_count; i++)
+            add(out, &count, x->answer_headers[i].name, x->answer_headers[i].value);
+    return count;
+}
+
+void reply_whole(struct exchange *x, int status, struct slice body) {
+    if (x->request == NULL)
+        return;
+    struct api_header headers[REPLY_HEADERS_MAX];
+    size_t count = reply_headers(x, headers);
+    x->reply_begun = true;
+    http_reply(x->request, status, headers, count, body);
+}
+
+static void on_drain(void *arg) {
+    struct exchange *x = arg;
+    if (x->attempt != NULL)
+        attempt_resume(x->attempt);
+}
+
+void reply_begin(struct exchange *x) {
+    if (x->reply_begun)
+        return;
+    x->reply_begun = true;
+    if (x->request == NULL)
+        return;
+    exchange_go(x, EXCHANGE_STREAMING);
+    struct api_header headers[REPLY_HEADERS_MAX];
+    size_t count = reply_headers(x, headers);
+    http_reply_on_drain(x->request, on_drain, x);
+    http_reply_begin(x->request, x->status, headers, count);
+}
+
+void reply_stream(struct exchange *x, struct slice bytes) {
+    if (x->request == NULL)
+        return; // bought to the end without its client
+    if (!http_reply_write(x->request, bytes) && x->attempt != NULL)
+        attempt_pause(x->attempt);
+}

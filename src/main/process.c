@@ -1,0 +1,330 @@
+// Process life: what all workers share is made here, signals arrive here, and
+// the admin address is served here, on the main thread's own loop.
+#include "process.h"
+
+#include <event2/event.h>
+#include <event2/thread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { WORKERS_MAX = 64, ADDRESSES_MAX = 16 };
+
+struct process {
+    const struct config *config;
+    const char *path;
+    struct prices *prices;
+    struct store *store;
+    struct cache *cache;
+    struct ledger *ledger;
+    struct upstream_shared *upstream;
+    struct http_tls *tls;
+    struct flow_shared shared;
+    struct event_base *loop;
+    struct event *on_hup, *on_term, *on_int, *on_drain_over;
+    struct admin *admin;
+    struct http_server *admin_server;
+    struct worker *workers[WORKERS_MAX];
+    unsigned worker_count, running;
+    uint16_t ports[ADDRESSES_MAX];
+    bool draining;
+};
+
+static bool fail(const struct error *err) {
+    log_write(LOG_ERROR, "%s", err->text);
+    fprintf(stderr, "farthing: %s\n", err->text);
+    return false;
+}
+
+// ------------------------------------------------------------------ prices
+
+// Beside the build (a checkout), or where it was installed.
+static bool find_catalogue(char *out, size_t room) {
+    char self[2048];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (n > 0) {
+        self[n] = '\0';
+        char *slash = strrchr(self, '/');
+        if (slash != NULL)
+            *slash = '\0';
+        snprintf(out, room, "%s/../conf/prices.json", self);
+        if (access(out, R_OK) == 0)
+            return true;
+    }
+    snprintf(out, room, "%s/prices.json", FARTHING_DATA_DIR);
+    return access(out, R_OK) == 0;
+}
+
+static struct prices *load_prices(const struct config *config) {
+    char path[4096];
+    struct error err;
+    if (config->log.prices.len > 0) {
+        snprintf(path, sizeof path, "%.*s", SLICE_ARG(config->log.prices));
+    } else if (!find_catalogue(path, sizeof path)) {
+        log_write(LOG_WARNING, "there is no price catalogue: costs are null where the file gives none");
+        return NULL;
+    }
+    struct prices *prices = prices_load(path, &err);
+    if (prices == NULL)
+        log_write(LOG_ERROR, "%s", err.text);
+    else
+        log_write(LOG_INFO, "prices of %zu models, made %.*s", prices_count(prices),
+                  SLICE_ARG(prices_date(prices)));
+    return prices;
+}
+
+// ------------------------------------------------------------------- set-up
+
+static bool open_state(struct process *p) {
+    struct error err;
+    char *path = slice_dup(p->config->store.path);
+    p->store = store_open(&(struct store_options){path, p->config->store.max_bytes}, &err);
+    free(path);
+    if (p->store == NULL)
+        return fail(&err);
+    char *cost_log = slice_dup(p->config->log.cost_log);
+    p->ledger = ledger_open(&(struct ledger_options){cost_log, p->store, 0}, &err);
+    free(cost_log);
+    if (p->ledger == NULL)
+        return fail(&err);
+    if (p->config->cache.enabled)
+        p->cache = cache_new(&(struct cache_options){p->config->cache.memory_bytes,
+                                                     p->config->cache.max_entry_bytes, p->store});
+    p->prices = load_prices(p->config);
+    p->upstream = upstream_shared_new();
+    p->shared = (struct flow_shared){p->cache, p->store, p->ledger, p->upstream};
+    return true;
+}
+
+static bool open_tls(struct process *p) {
+    struct error err;
+    if (p->config->server.tls_certificate.len == 0)
+        return true;
+    char *certificate = slice_dup(p->config->server.tls_certificate);
+    char *key = slice_dup(p->config->server.tls_key);
+    p->tls = http_tls_new(certificate, key, &err);
+    free(certificate);
+    free(key);
+    return p->tls != NULL || fail(&err);
+}
+
+static bool open_admin(struct process *p) {
+    struct error err;
+    struct http_limits limits;
+    http_limits_of(p->config, &limits);
+    p->admin = admin_new(&(struct admin_sources){p->cache, p->store, p->ledger,
+                                                 p->config->server.workers},
+                         p->config);
+    struct http_handler handler = admin_handler(p->admin);
+    p->admin_server = http_server_new(p->loop, &limits, &handler);
+    if (http_server_listen(p->admin_server, p->config->server.admin_listen, NULL, &err) == 0)
+        return fail(&err);
+    return true;
+}
+
+static void on_worker_ended(void *arg) {
+    struct process *p = arg;
+    if (--p->running == 0)
+        event_base_loopbreak(p->loop);
+}
+
+static bool start_workers(struct process *p) {
+    struct error err;
+    struct worker_options options = {
+        .shared = &p->shared,
+        .config = p->config,
+        .prices = p->prices,
+        .tls = p->tls,
+        .ports = p->ports,
+        .main = p->loop,
+        .ended = on_worker_ended,
+        .arg = p,
+    };
+    // All listen before one serves: a port that is taken is found out in time.
+    for (unsigned i = 0; i < p->config->server.workers; i++) {
+        struct worker *w = worker_new(&options, p->ports, &err);
+        if (w == NULL)
+            return fail(&err);
+        p->workers[p->worker_count++] = w;
+    }
+    for (unsigned i = 0; i < p->worker_count; i++) {
+        if (!worker_start(p->workers[i])) {
+            error_set(&err, "cannot start a worker thread");
+            return fail(&err);
+        }
+        p->running++;
+    }
+    return true;
+}
+
+// ------------------------------------------------------------------ signals
+
+static bool same_lists(struct config_slices a, struct config_slices b) {
+    bool same = a.count == b.count;
+    for (size_t i = 0; same && i < a.count; i++)
+        same = slice_equal(a.items[i], b.items[i]);
+    return same;
+}
+
+static void warn_of_what_needs_a_restart(const struct config *old, const struct config *new) {
+    if (!same_lists(old->server.listen, new->server.listen) ||
+        !slice_equal(old->server.admin_listen, new->server.admin_listen) ||
+        old->server.workers != new->server.workers ||
+        !slice_equal(old->server.tls_certificate, new->server.tls_certificate) ||
+        !slice_equal(old->store.path, new->store.path) ||
+        old->cache.enabled != new->cache.enabled ||
+        !slice_equal(old->log.cost_log, new->log.cost_log))
+        log_write(LOG_WARNING, "listen, admin_listen, workers, tls, store.path, cache.enabled and "
+                               "cost_log change with a restart only");
+}
+
+static void reload(struct process *p) {
+    ledger_reopen(p->ledger);
+    if (p->path == NULL)
+        return;
+    struct buffer messages = {0};
+    const struct config *config = config_load(p->path, &messages);
+    if (config == NULL) {
+        log_write(LOG_ERROR, "reload failed, the old configuration stays:");
+        struct slice rest = buffer_slice(&messages), line;
+        while (slice_split(&rest, '\n', &line))
+            if (line.len > 0)
+                log_write(LOG_ERROR, "%.*s", SLICE_ARG(line));
+        admin_reload_failed(p->admin, buffer_slice(&messages));
+        buffer_free(&messages);
+        return;
+    }
+    buffer_free(&messages);
+    for (size_t i = 0; i < config->warnings.count; i++)
+        log_write(LOG_WARNING, "%.*s", SLICE_ARG(config->warnings.items[i]));
+    warn_of_what_needs_a_restart(p->config, config);
+    struct prices *prices = load_prices(config);
+    if (prices == NULL && p->prices != NULL)
+        prices = prices_ref(p->prices);
+    for (unsigned i = 0; i < p->worker_count; i++)
+        worker_set_config(p->workers[i], config, prices);
+    admin_set_config(p->admin, config);
+    if (p->cache != NULL)
+        cache_resize(p->cache, config->cache.memory_bytes);
+    log_set_level(config->log.level);
+    config_unref(p->config);
+    prices_unref(p->prices);
+    p->config = config;
+    p->prices = prices;
+    log_write(LOG_INFO, "reloaded %s", p->path);
+}
+
+static void on_hup(evutil_socket_t fd, short what, void *arg) {
+    (void)fd;
+    (void)what;
+    reload(arg);
+}
+
+static void on_drain_over(evutil_socket_t fd, short what, void *arg) {
+    (void)fd;
+    (void)what;
+    struct process *p = arg;
+    log_write(LOG_WARNING, "drain_timeout is over: ending what still runs");
+    for (unsigned i = 0; i < p->worker_count; i++)
+        worker_stop(p->workers[i]);
+}
+
+static void on_term(evutil_socket_t fd, short what, void *arg) {
+    (void)fd;
+    (void)what;
+    struct process *p = arg;
+    if (p->draining) { // asked twice: now
+        on_drain_over(-1, 0, p);
+        return;
+    }
+    p->draining = true;
+    log_write(LOG_INFO, "draining");
+    admin_set_state(p->admin, ADMIN_DRAINING);
+    for (unsigned i = 0; i < p->worker_count; i++)
+        worker_drain(p->workers[i]);
+    int64_t ms = p->config->server.drain_timeout_ms;
+    struct timeval pause = {ms / 1000, ms % 1000 * 1000};
+    event_add(p->on_drain_over, &pause);
+}
+
+static void watch_signals(struct process *p) {
+    signal(SIGPIPE, SIG_IGN);
+    p->on_hup = evsignal_new(p->loop, SIGHUP, on_hup, p);
+    p->on_term = evsignal_new(p->loop, SIGTERM, on_term, p);
+    p->on_int = evsignal_new(p->loop, SIGINT, on_term, p);
+    p->on_drain_over = evtimer_new(p->loop, on_drain_over, p);
+    event_add(p->on_hup, NULL);
+    event_add(p->on_term, NULL);
+    event_add(p->on_int, NULL);
+}
+
+// --------------------------------------------------------------------- whole
+
+static void clean_up(struct process *p) {
+    for (unsigned i = 0; i < p->worker_count; i++) {
+        if (p->running > 0)
+            worker_stop(p->workers[i]);
+        worker_free(p->workers[i]);
+    }
+    http_server_free(p->admin_server);
+    admin_free(p->admin);
+    cache_free(p->cache);
+    ledger_close(p->ledger); // writes what is left, to the store too
+    store_close(p->store);
+    upstream_shared_free(p->upstream);
+    http_tls_free(p->tls);
+    prices_unref(p->prices);
+    config_unref(p->config);
+    struct event *const events[] = {p->on_hup, p->on_term, p->on_int, p->on_drain_over};
+    for (size_t i = 0; i < FARTHING_COUNT(events); i++)
+        if (events[i] != NULL)
+            event_free(events[i]);
+    event_base_free(p->loop);
+}
+
+static void say_hello(const struct process *p, const char *hello) {
+    for (size_t i = 0; i < p->config->server.listen.count && i < ADDRESSES_MAX; i++) {
+        struct slice address = p->config->server.listen.items[i];
+        size_t colon = address.len;
+        while (colon > 0 && address.ptr[colon - 1] != ':')
+            colon--;
+        log_write(LOG_INFO, "farthing %s serves on %s://%.*s%u with %u workers", FARTHING_VERSION,
+                  p->tls != NULL ? "https" : "http", (int)colon, address.ptr, p->ports[i],
+                  p->worker_count);
+    }
+    if (hello != NULL) {
+        fputs(hello, stdout);
+        fflush(stdout);
+    }
+}
+
+int process_run(const struct config *config, const char *path, const char *hello) {
+    evthread_use_pthreads();
+    struct process p = {.config = config, .path = path, .loop = event_base_new()};
+    log_set_level(config->log.level);
+    bool ok = config->server.listen.count <= ADDRESSES_MAX;
+    if (!ok)
+        fprintf(stderr, "farthing: at most %d addresses can be listened on\n", ADDRESSES_MAX);
+    if (ok)
+        watch_signals(&p);
+    ok = ok && open_state(&p) && open_tls(&p) && open_admin(&p) && start_workers(&p);
+    if (ok) {
+        admin_set_state(p.admin, ADMIN_SERVING);
+        say_hello(&p, hello);
+        event_base_dispatch(p.loop);
+        log_write(LOG_INFO, "stopped");
+    }
+    clean_up(&p);
+    return ok ? 0 : 1;
+}
+
+void process_wait_for_signal(void) {
+    sigset_t set;
+    int signal_number;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    sigwait(&set, &signal_number);
+}

@@ -1,0 +1,44 @@
+// The running process: workers, signals, reload, drain.
+#ifndef FARTHING_MAIN_PROCESS_H
+#define FARTHING_MAIN_PROCESS_H
+
+#include "farthing/admin.h"
+#include "farthing/config.h"
+#include "farthing/demo.h"
+#include "farthing/flow.h"
+
+// Serves until SIGTERM or SIGINT; takes over the reference. path NULL: nothing
+// to reload from. `hello` is printed when it serves. The exit status.
+int process_run(const struct config *config, const char *path, const char *hello);
+void process_wait_for_signal(void);
+
+// One event loop on its own thread.
+struct worker;
+struct worker_options {
+    const struct flow_shared *shared;
+    const struct config *config;
+    struct prices *prices;
+    struct http_tls *tls;
+    const uint16_t *ports;   // by address: 0, or what an earlier worker was given
+    struct event_base *main; // is told when the worker has ended
+    void (*ended)(void *arg);
+    void *arg;
+};
+// Listens at once (so that errors are seen), serves when worker_start is called.
+struct worker *worker_new(const struct worker_options *options, uint16_t *bound_ports,
+                          struct error *err);
+bool worker_start(struct worker *w);
+void worker_set_config(struct worker *w, const struct config *config, struct prices *prices);
+void worker_drain(struct worker *w); // ends by itself when nothing runs any more
+void worker_stop(struct worker *w);  // now
+void worker_free(struct worker *w);  // joins
+
+// The mock provider on a thread of its own.
+struct demo_mock;
+struct demo_mock *demo_mock_start(const char *listen, const struct mock_options *options);
+uint16_t demo_mock_port(const struct demo_mock *m);
+void demo_mock_stop(struct demo_mock *m);
+
+void http_limits_of(const struct config *config, struct http_limits *out);
+
+#endif
