@@ -71,6 +71,11 @@ void station_record(struct exchange *x) {
     if (x->recorded)
         return;
     x->recorded = true;
+    // What was paid was paid for the last attempt.
+    if (x->attempt_count > 0 && x->usage_source != LEDGER_USAGE_NONE) {
+        x->attempts[x->attempt_count - 1].cost_known = x->cost_known;
+        x->attempts[x->attempt_count - 1].cost = x->cost;
+    }
     uint64_t now = clock_mono_ns();
     const struct attributes *a = &x->attributes;
     struct cost_row row = {

@@ -13,12 +13,14 @@ static void estimate(struct exchange *x) {
 }
 
 static bool was_bought(const struct exchange *x) {
-    if (x->attempt_count == 0 || x->hit != NULL)
+    if (x->hit != NULL)
         return false;
     // Errors are not billed; what a client walked away from, or what broke
     // amid its stream, was.
     if (x->reader != NULL)
         return true;
+    if (x->attempt_count == 0)
+        return false;
     if (x->ended_by == ENDED_BY_CLIENT || x->ended_by == ENDED_BY_SHUTDOWN)
         return x->status == 0 || x->status < 400;
     return x->status >= 200 && x->status < 400 && x->error == API_ERROR_NONE;
@@ -35,8 +37,6 @@ static void price_purchase(struct exchange *x) {
     if (price == NULL)
         return;
     x->cost = price_cost(price, &x->usage);
-    struct cost_attempt *last = &x->attempts[x->attempt_count - 1];
-    last->cost = x->cost;
 }
 
 static void settle_purchase(struct exchange *x) {

@@ -1,0 +1,308 @@
+"""Starts the real binary and providers that answer as they are told.
+
+A Provider is a raw TCP server: each test gives it a function that gets the
+parsed request and writes whatever bytes it likes, well-formed or not.
+"""
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import urllib.request
+
+FARTHING = os.environ.get("FARTHING", "build/farthing")
+FARTHINGCTL = os.environ.get("FARTHINGCTL", "build/farthingctl")
+WAIT = 20  # seconds after which something that should happen has failed
+
+
+def eventually(check, what="it"):
+    """Waits until check() returns something true, and returns that."""
+    end = time.monotonic() + WAIT
+    while True:
+        value = check()
+        if value:
+            return value
+        assert time.monotonic() < end, f"{what} did not happen within {WAIT} s"
+        time.sleep(0.01)
+
+
+class Request:
+    def __init__(self, method, target, headers, body):
+        self.method, self.target, self.headers, self.body = method, target, headers, body
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+
+class Provider:
+    """provider.answer = lambda request, connection: ..."""
+
+    def __init__(self, answer=None):
+        self.answer = answer or chat_answer
+        self.requests = []
+        self.connections = 0
+        self.gone = []  # one entry for each connection that the proxy closed
+        self.socket = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.port = self.socket.getsockname()[1]
+        self.open = set()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self.open.add(connection)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection):
+        stream = connection.makefile("rb")
+        try:
+            while True:
+                line = stream.readline()
+                if not line:
+                    break
+                method, target, _ = line.decode().split(" ", 2)
+                headers = {}
+                while (line := stream.readline()) not in (b"\r\n", b""):
+                    name, _, value = line.decode().partition(":")
+                    headers[name.lower()] = value.strip()
+                body = stream.read(int(headers.get("content-length", 0)))
+                request = Request(method, target, headers, body)
+                self.requests.append(request)
+                self.answer(request, connection)
+        except (OSError, ValueError):
+            pass
+        finally:
+            self.gone.append(time.monotonic())
+            self.open.discard(connection)
+            stream.close()
+            connection.close()
+
+    def close(self):
+        self.socket.close()
+        for connection in list(self.open):
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+
+def reply(connection, status=200, body=b"", headers=None, content_type="application/json"):
+    if not isinstance(body, bytes):
+        body = json.dumps(body).encode()
+    head = f"HTTP/1.1 {status} X\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
+    for name, value in (headers or {}).items():
+        head += f"{name}: {value}\r\n"
+    connection.sendall(head.encode() + b"\r\n" + body)
+
+
+def chat(content="Hello there.", model="gpt-4o-mini", finish="stop", usage=(10, 3), **message):
+    answer = {
+        "id": "chatcmpl-1", "object": "chat.completion", "created": 1700000000, "model": model,
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": content,
+                                             "refusal": None, **message},
+                     "logprobs": None, "finish_reason": finish}],
+    }
+    if usage:
+        answer["usage"] = {"prompt_tokens": usage[0], "completion_tokens": usage[1],
+                           "total_tokens": sum(usage)}
+    return answer
+
+
+def chat_answer(request, connection):
+    """A whole or streamed chat answer, as OpenAI would send it."""
+    if request.json.get("stream"):
+        stream_answer(chat_events(include_usage=wants_usage(request)))(request, connection)
+    else:
+        reply(connection, body=chat())
+
+
+def wants_usage(request):
+    return bool((request.json.get("stream_options") or {}).get("include_usage"))
+
+
+def chunk(delta=None, finish=None, usage="absent", choices=None, **more):
+    event = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1700000000,
+             "model": "gpt-4o-mini", "system_fingerprint": "fp_1",
+             "choices": [{"index": 0, "delta": delta or {}, "logprobs": None,
+                          "finish_reason": finish}] if choices is None else choices, **more}
+    if usage != "absent":
+        event["usage"] = usage
+    return b"data: " + json.dumps(event, separators=(",", ":")).encode() + b"\n\n"
+
+
+USAGE = {"prompt_tokens": 10, "completion_tokens": 3, "total_tokens": 13,
+         "prompt_tokens_details": {"cached_tokens": 4},
+         "completion_tokens_details": {"reasoning_tokens": 1}}
+
+
+def chat_events(words=("Hello", " there", "."), include_usage=True):
+    events = [chunk({"role": "assistant", "content": "", "refusal": None})]
+    events += [chunk({"content": word}) for word in words]
+    events.append(chunk({}, "stop"))
+    if include_usage:
+        events.append(chunk(choices=[], usage=USAGE))
+    return events + [b"data: [DONE]\n\n"]
+
+
+def stream_answer(events, cut=False, pause=0, headers=""):
+    def answer(_request, connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+                           + headers.encode() + b"Transfer-Encoding: chunked\r\n\r\n")
+        for event in events:
+            connection.sendall(b"%x\r\n%s\r\n" % (len(event), event))
+            if pause:
+                time.sleep(pause)
+        if cut:
+            connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+        else:
+            connection.sendall(b"0\r\n\r\n")
+    return answer
+
+
+class Farthing:
+    """The real binary with a configuration, on ports of its own."""
+
+    def __init__(self, provider_url, extra="", provider="", server="", cache="", store="",
+                 models="default", environment=None, directory=None, wait=True, log=""):
+        self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="farthing-test-"))
+        self.cost_log = self.directory / "data" / "cost.jsonl"
+        self.config = self.directory / "routing.conf"
+        self.environment = environment
+        if models == "default":
+            models = ('model "openai/gpt-4o-mini" { input_price = "0.15 usd" '
+                      'cached_input_price = "0.075 usd" output_price = "0.60 usd" }\n'
+                      'tier "small" { models = {"openai/gpt-4o-mini"} }\n')
+        self.write_config(f"""
+server {{ listen = {{"127.0.0.1:0"}} admin_listen = "127.0.0.1:{free_port()}" workers = 2
+          drain_timeout = "5s" {server} }}
+store {{ path = "{self.directory}/data" {store} }}
+cache {{ memory = "16m" {cache} }}
+provider "openai" {{ base_url = "{provider_url}" api_key = "provider-key"
+  connect_timeout = "2s" retry {{ attempts = 3 backoff = "10ms" backoff_max = "20ms" }} {provider} }}
+{models}
+{extra}
+log {{ cost_log = "{self.cost_log}" level = "debug" {log} }}
+""")
+        self.start(wait)
+
+    def write_config(self, text):
+        self.config.write_text(text)
+        found = re.search(r'admin_listen = "([^"]+)"', text)
+        self.admin = f"http://{found.group(1)}"
+
+    def start(self, wait=True):
+        self.stderr_path = self.directory / "stderr.txt"
+        self.stderr = open(self.stderr_path, "ab")
+        self.process = subprocess.Popen([FARTHING, "-c", str(self.config)], stderr=self.stderr,
+                                        env=self.environment)
+        if wait:
+            offset = len(self.log())
+            self.port = int(eventually(self._served, "listening"))
+
+    def _served(self):
+        assert self.process.poll() is None, f"farthing ended at its start: {self.log()}"
+        found = re.findall(r"serves on https?://127\.0\.0\.1:(\d+)", self.log())
+        starts = self.log().count("serves on")
+        self.starts = getattr(self, "starts", 0)
+        if found and starts > self.starts:
+            self.starts = starts
+            return found[-1]
+        return None
+
+    def log(self):
+        return self.stderr_path.read_text(errors="replace")
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def rows(self, count=1):
+        """At least `count` cost rows; waits for them."""
+        def read():
+            if not self.cost_log.exists():
+                return None
+            lines = self.cost_log.read_text().splitlines()
+            return lines if len(lines) >= count else None
+        return [json.loads(line) for line in eventually(read, f"{count} cost rows")]
+
+    def metrics(self):
+        with urllib.request.urlopen(self.admin + "/metrics") as answer:
+            return answer.read().decode()
+
+    def reload(self):
+        before = self.log().count("reload")
+        self.process.send_signal(signal.SIGHUP)
+        eventually(lambda: self.log().count("reload") > before, "the reload")
+
+    def stop(self, how=signal.SIGTERM):
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        code = self.process.wait(WAIT)
+        self.stderr.close()
+        return code
+
+    def connect(self):
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=WAIT)
+        return connection
+
+    def raw(self, request):
+        """Sends bytes, returns everything until the other side closes."""
+        with self.connect() as connection:
+            connection.sendall(request)
+            received = b""
+            try:
+                while (piece := connection.recv(65536)):
+                    received += piece
+            except ConnectionResetError:
+                pass
+            return received
+
+    def post(self, path="/chat/completions", body=None, headers=None, close=True):
+        data = body if isinstance(body, bytes) else json.dumps(body or question()).encode()
+        request = urllib.request.Request(self.url + path, data=data, method="POST", headers={
+            "Content-Type": "application/json", "Authorization": "Bearer client-key",
+            **(headers or {})})
+        try:
+            with urllib.request.urlopen(request, timeout=WAIT) as answer:
+                return Answer(answer.status, answer.headers, answer.read())
+        except urllib.error.HTTPError as error:
+            return Answer(error.code, error.headers, error.read())
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    @property
+    def cache(self):
+        return self.headers["x-farthing-cache"]
+
+
+def question(text="hello", model="openai/gpt-4o-mini", **more):
+    return {"model": model, "messages": [{"role": "user", "content": text}], **more}
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
