@@ -1,5 +1,5 @@
-// http: the listener: requests in, answers and streams out. libevhtp lives
-// here and nowhere else.
+// http: the listener: requests in, answers and streams out. The process must
+// ignore SIGPIPE.
 //
 // One http_server a loop, each with its own listening sockets (SO_REUSEPORT).
 // Everything here runs on that loop's thread. A request is handed over when
@@ -72,20 +72,15 @@ struct slice http_request_header(const struct http_request *req, struct slice na
 size_t http_request_header_count(const struct http_request *req);
 struct api_header http_request_header_at(const struct http_request *req, size_t i);
 struct slice http_request_body(const struct http_request *req); // contiguous, lives until on_end
-struct slice http_request_peer(const struct http_request *req); // "127.0.0.1"
 uint64_t http_request_started_ns(const struct http_request *req); // clock_mono_ns at the first byte
-// The connection, as a number: same for requests of one connection.
-uint64_t http_request_connection_id(const struct http_request *req);
 
 // How the reply ended. HTTP_END_SENT: all bytes were handed to the kernel.
 enum http_end { HTTP_END_SENT, HTTP_END_CLIENT_GONE, HTTP_END_ABORTED, HTTP_END_SHUTDOWN };
 
 // Called once, on the loop, never from within on_request or a reply function.
 // After HTTP_END_CLIENT_GONE nothing more can be sent. A client is gone on
-// reset and on write failure; a half-close (FIN after the request) is a
-// client that may still read, so it counts as gone only when an exchange asks
-// with http_request_watch_half_close (streams and long waits of real SDKs:
-// closing the socket is a FIN).
+// reset, on a failed write, and, as for nginx, when it closes its side before
+// it was given its whole answer: that is how SDKs abandon a request.
 typedef void http_on_end(void *arg, enum http_end how);
 void http_request_on_end(struct http_request *req, http_on_end *on_end, void *arg);
 

@@ -1,13 +1,10 @@
 // Chunked bodies (RFC 9112 7.1): see scan.h.
 #include "scan.h"
 
-enum { SIZE_DIGITS_MAX = 8, OVERHEAD_MAX = 8192 };
-
-static enum scan_verdict refuse(struct scan_refusal *r, enum api_error error, int status,
-                                const char *why) {
-    *r = (struct scan_refusal){error, status, why};
-    return SCAN_REFUSED;
-}
+enum {
+    SIZE_DIGITS_MAX = 8, // 4 GiB in one chunk is more than any limit allows
+    OVERHEAD_MAX = 8192, // extensions and trailers of a whole body: nobody sends any
+};
 
 static int hex_value(char c) {
     if (c >= '0' && c <= '9')
@@ -20,7 +17,7 @@ static int hex_value(char c) {
 // One byte outside of chunk data; false when it may not stand there.
 static bool step(struct scan_chunks *c, char byte, bool *done) {
     int digit = hex_value(byte);
-    bool control = (unsigned char)byte < 0x20 && byte != '\t';
+    bool control = ((unsigned char)byte < 0x20 && byte != '\t') || byte == 0x7f;
     switch (c->state) {
     case CHUNK_SIZE:
         if (digit >= 0 && c->digits < SIZE_DIGITS_MAX) {
@@ -30,8 +27,13 @@ static bool step(struct scan_chunks *c, char byte, bool *done) {
         }
         if (c->digits == 0 || digit >= 0)
             return false;
-        c->state = byte == '\r' ? CHUNK_SIZE_LF : CHUNK_EXTENSION;
+        c->state = byte == '\r' ? CHUNK_SIZE_LF : byte == ';' ? CHUNK_EXTENSION : CHUNK_BLANK;
         return byte == '\r' || byte == ';' || byte == ' ' || byte == '\t';
+    case CHUNK_BLANK:
+        c->overhead++;
+        if (byte == ';')
+            c->state = CHUNK_EXTENSION;
+        return byte == ';' || byte == ' ' || byte == '\t';
     case CHUNK_EXTENSION:
         c->overhead++;
         if (byte == '\r')
@@ -85,9 +87,9 @@ enum scan_verdict scan_chunked(struct scan_chunks *c, struct slice bytes, size_t
             continue;
         }
         if (!step(c, bytes.ptr[at++], &done) || c->overhead > OVERHEAD_MAX)
-            return refuse(refusal, API_ERROR_INVALID_REQUEST, 400, "The chunked body is not valid.");
+            return scan_refuse(refusal, API_ERROR_INVALID_REQUEST, 400, "The chunked body is not valid.");
         if (c->state == CHUNK_DATA && body->len + c->left > max_body)
-            return refuse(refusal, API_ERROR_REQUEST_TOO_LARGE, 413, "The body is too large.");
+            return scan_refuse(refusal, API_ERROR_REQUEST_TOO_LARGE, 413, "The body is too large.");
     }
     *used = at;
     return done ? SCAN_DONE : SCAN_MORE;

@@ -23,6 +23,7 @@ static const char *reason(int status) {
     case 409: return "Conflict";
     case 413: return "Content Too Large";
     case 415: return "Unsupported Media Type";
+    case 417: return "Expectation Failed";
     case 422: return "Unprocessable Content";
     case 429: return "Too Many Requests";
     case 431: return "Request Header Fields Too Large";
@@ -31,6 +32,7 @@ static const char *reason(int status) {
     case 502: return "Bad Gateway";
     case 503: return "Service Unavailable";
     case 504: return "Gateway Timeout";
+    case 505: return "HTTP Version Not Supported";
     default: return "Unknown"; // RFC 9112 4: it has no meaning anyway
     }
 }
@@ -87,6 +89,11 @@ static struct buffer *begin_head(struct http_request *r, int status, const struc
     return out;
 }
 
+// RFC 9110 6.4.1.
+static bool is_bodyless(const struct http_request *r, int status) {
+    return status == 204 || status == 304 || slice_equal(r->head.method, SLICE("HEAD"));
+}
+
 void http_reply(struct http_request *r, int status, const struct api_header *headers,
                 size_t header_count, struct slice body) {
     if (r->conn == NULL || r->reply != REPLY_NONE)
@@ -97,15 +104,14 @@ void http_reply(struct http_request *r, int status, const struct api_header *hea
         buffer_append_u64(head, body.len);
     }
     BUFFER_LITERAL(head, "\r\n\r\n");
-    bool bodyless = slice_equal(r->head.method, SLICE("HEAD")) || status == 204 || status == 304;
     r->reply = REPLY_WHOLE;
-    conn_send(r->conn, buffer_slice(head), bodyless ? SLICE_NONE : body);
+    const struct slice parts[] = {buffer_slice(head), body};
+    output_send(r->conn, parts, is_bodyless(r, status) ? 1 : 2);
 }
 
 void http_reply_error(struct http_request *r, enum api_error error, int status_or_0,
                       struct slice message, struct slice param, const struct api_header *headers,
                       size_t header_count) {
-    enum { OWN = 2 };
     const struct api_error_info *info = api_error_info(error);
     struct api_header all[128];
     size_t count = 0;
@@ -125,41 +131,30 @@ void http_reply_begin(struct http_request *r, int status, const struct api_heade
                       size_t header_count) {
     if (r->conn == NULL || r->reply != REPLY_NONE)
         return;
-    r->is_head = slice_equal(r->head.method, SLICE("HEAD"));
-    r->chunked_reply = !r->head.http_1_0;
-    if (!r->chunked_reply)
+    r->bodyless_reply = is_bodyless(r, status);
+    r->chunked_reply = !r->head.http_1_0 && !r->bodyless_reply;
+    if (r->head.http_1_0)
         r->conn->closes = true; // its end is the connection's
     struct buffer *head = begin_head(r, status, headers, header_count);
     if (r->chunked_reply)
         BUFFER_LITERAL(head, "\r\nTransfer-Encoding: chunked");
     BUFFER_LITERAL(head, "\r\n\r\n");
     r->reply = REPLY_STREAM;
-    conn_send(r->conn, buffer_slice(head), SLICE_NONE);
+    output_send(r->conn, &(struct slice){head->ptr, head->len}, 1);
 }
 
 bool http_reply_write(struct http_request *r, struct slice data) {
-    if (r->conn == NULL || r->reply != REPLY_STREAM || data.len == 0 || r->is_head)
+    if (r->conn == NULL || r->reply != REPLY_STREAM || data.len == 0 || r->bodyless_reply)
         return true;
-    if (!r->chunked_reply) {
-        conn_send(r->conn, data, SLICE_NONE);
-    } else {
-        // The size, the data and their ends in one piece: one segment an event.
-        struct buffer *piece = &r->server->reply;
+    if (r->chunked_reply) {
         char size[24];
         int n = snprintf(size, sizeof size, "%zx\r\n", data.len);
-        buffer_clear(piece);
-        buffer_append(piece, slice_make(size, (size_t)n));
-        if (data.len <= 16384) {
-            buffer_append(piece, data);
-            BUFFER_LITERAL(piece, "\r\n");
-            conn_send(r->conn, buffer_slice(piece), SLICE_NONE);
-        } else {
-            conn_send(r->conn, buffer_slice(piece), data);
-            if (r->conn != NULL)
-                conn_send(r->conn, SLICE("\r\n"), SLICE_NONE);
-        }
+        const struct slice parts[] = {slice_make(size, (size_t)n), data, SLICE("\r\n")};
+        output_send(r->conn, parts, FARTHING_COUNT(parts));
+    } else {
+        output_send(r->conn, &data, 1);
     }
-    if (r->conn == NULL || conn_unsent(r->conn) <= (size_t)r->server->limits.stream_buffer_bytes)
+    if (r->conn == NULL || output_unsent(r->conn) <= (size_t)r->server->limits.stream_buffer_bytes)
         return true;
     r->drain_wanted = true;
     return false;
@@ -170,21 +165,37 @@ void http_reply_on_drain(struct http_request *r, void (*on_drain)(void *arg), vo
     r->on_drain_arg = arg;
 }
 
+static void end_reply(struct http_request *r, enum reply_state state) {
+    r->reply = state;
+    r->drain_wanted = false;
+    if (state == REPLY_WHOLE && r->chunked_reply)
+        output_send(r->conn, &SLICE("0\r\n\r\n"), 1);
+    else if (output_unsent(r->conn) == 0)
+        request_all_sent(r);
+}
+
 void http_reply_finish(struct http_request *r) {
-    if (r->conn == NULL || r->reply != REPLY_STREAM)
-        return;
-    r->reply = REPLY_WHOLE;
-    if (r->chunked_reply && !r->is_head)
-        conn_send(r->conn, SLICE("0\r\n\r\n"), SLICE_NONE);
-    else if (conn_unsent(r->conn) == 0)
-        request_sent(r->conn);
+    if (r->conn != NULL && r->reply == REPLY_STREAM)
+        end_reply(r, REPLY_WHOLE);
 }
 
 void http_reply_abort(struct http_request *r) {
-    if (r->conn == NULL || r->reply == REPLY_WHOLE || r->reply == REPLY_BROKEN)
+    if (r->conn == NULL || r->reply >= REPLY_WHOLE)
         return;
-    r->reply = REPLY_BROKEN;
     r->conn->closes = true;
-    if (conn_unsent(r->conn) == 0)
-        conn_close(r->conn);
+    end_reply(r, REPLY_BROKEN);
+}
+
+void reply_refusal(struct conn *c, const struct scan_refusal *refusal) {
+    struct buffer body = {0}, head = {0};
+    api_error_write(&body, refusal->error, slice_of(refusal->why), SLICE_NONE);
+    buffer_printf(&head,
+                  "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: application/json\r\n"
+                  "Content-Length: %zu\r\n%sConnection: close\r\n\r\n",
+                  refusal->status, reason(refusal->status), date(c->server).ptr, body.len,
+                  api_error_info(refusal->error)->retryable ? "" : "x-should-retry: false\r\n");
+    const struct slice parts[] = {buffer_slice(&head), buffer_slice(&body)};
+    output_send(c, parts, FARTHING_COUNT(parts));
+    buffer_free(&head);
+    buffer_free(&body);
 }

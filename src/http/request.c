@@ -1,15 +1,19 @@
 // Requests: what the handler sees, and how they end.
 #include "conn.h"
 
-#include <stdlib.h>
-
-struct http_request *request_new(struct conn *c, struct slice head) {
-    struct arena *arena = arena_new(head.len + 2048);
+// Head, fields and request lie in one arena; the exchange has its own.
+struct http_request *request_new(struct conn *c, struct slice head, const struct scan_limits *limits,
+                                 struct scan_refusal *refusal) {
+    enum { FOR_FIELDS = 24 * sizeof(struct api_header), FOR_REST = 128 };
+    struct arena *arena = arena_new(sizeof(struct http_request) + head.len + FOR_FIELDS + FOR_REST);
     struct http_request *r = arena_calloc(arena, sizeof *r);
     r->arena = arena;
+    if (scan_head(arena_copy(arena, head), limits, arena, &r->head, refusal) != SCAN_DONE) {
+        arena_free(arena);
+        return NULL;
+    }
     r->conn = c;
     r->server = c->server;
-    r->head_bytes = arena_string(arena, head);
     r->began_ns = c->began_ns;
     return r;
 }
@@ -19,35 +23,29 @@ void request_free(struct http_request *r) {
     arena_free(r->arena);
 }
 
-void request_end(struct http_request *r, enum http_end how) {
-    if (r->ending && r->how != how && r->conn == NULL) {
-        // All was given, but the client went before all was sent.
-        r->how = how;
+void request_over(struct http_request *r, enum http_end how) {
+    if (r->reply == REPLY_OVER)
         return;
-    }
-    if (r->ending)
-        return;
-    r->ending = true;
+    r->reply = REPLY_OVER;
     r->how = how;
     struct http_server *s = r->server;
-    *s->ended_tail = r;
-    s->ended_tail = &r->next_ended;
+    *s->over_tail = r;
+    s->over_tail = &r->next_over;
     server_wake(s);
 }
 
-void request_sent(struct conn *c) {
-    struct http_request *r = c->request;
-    if (r == NULL)
-        return;
+void request_all_sent(struct http_request *r) {
     if (r->reply == REPLY_WHOLE)
-        request_end(r, HTTP_END_SENT);
+        request_over(r, HTTP_END_SENT);
+    else if (r->reply == REPLY_BROKEN && r->chunked_reply)
+        request_over(r, HTTP_END_ABORTED); // the missing last chunk says it
     else if (r->reply == REPLY_BROKEN)
-        conn_close(c);
+        conn_reset(r->conn);
 }
 
 void request_drained(struct http_request *r) {
-    if (!r->drain_wanted || r->conn == NULL ||
-        conn_unsent(r->conn) > (size_t)r->server->limits.stream_buffer_bytes / 2)
+    if (!r->drain_wanted ||
+        output_unsent(r->conn) > (size_t)r->server->limits.stream_buffer_bytes / 2)
         return;
     r->drain_wanted = false;
     if (r->on_drain != NULL)
@@ -82,16 +80,8 @@ struct slice http_request_body(const struct http_request *r) {
     return buffer_slice(&r->body);
 }
 
-struct slice http_request_peer(const struct http_request *r) {
-    return r->conn != NULL ? slice_of(r->conn->peer) : SLICE_NONE;
-}
-
 uint64_t http_request_started_ns(const struct http_request *r) {
     return r->began_ns;
-}
-
-uint64_t http_request_connection_id(const struct http_request *r) {
-    return r->conn != NULL ? r->conn->id : 0;
 }
 
 void http_request_on_end(struct http_request *r, http_on_end *on_end, void *arg) {

@@ -11,14 +11,20 @@
 enum scan_verdict {
     SCAN_MORE,    // not all there yet
     SCAN_DONE,
-    SCAN_REFUSED, // error, status and why are set
+    SCAN_REFUSED, // the refusal is set; the connection cannot be used further
 };
 
 struct scan_refusal {
     enum api_error error;
     int status;
-    const char *why;
+    const char *why; // for the client; a literal
 };
+
+static inline enum scan_verdict scan_refuse(struct scan_refusal *r, enum api_error error,
+                                            int status, const char *why) {
+    *r = (struct scan_refusal){error, status, why};
+    return SCAN_REFUSED;
+}
 
 struct scan_limits {
     size_t max_bytes;
@@ -38,20 +44,28 @@ struct scan_head {
     uint64_t length;
     struct api_header *fields; // from the arena
     size_t field_count;
-    size_t bytes; // of the head, with its empty line
 };
 
-// Where the head ends, looking from *from on (kept between calls; starts at
-// 0): SCAN_DONE with *end behind the empty line. Refuses what can never become
-// a head as soon as it shows.
-enum scan_verdict scan_find_end(struct slice bytes, const struct scan_limits *limits, size_t *from,
-                                size_t *end, struct scan_refusal *refusal);
+// How far the search for a head's end has come; starts as zeros.
+struct scan_progress {
+    size_t seen;       // bytes that need no second look
+    bool line_checked; // the request line was judged before its head was whole
+};
+
+// Where the head ends: SCAN_DONE with *end behind the empty line. Called again
+// with the same bytes and more behind them. Refuses what can never become a
+// head as soon as it shows.
+enum scan_verdict scan_find_end(struct slice bytes, const struct scan_limits *limits,
+                                struct scan_progress *progress, size_t *end,
+                                struct scan_refusal *refusal);
 // Reads a whole head, as scan_find_end found it.
-enum scan_verdict scan_head(struct slice bytes, const struct scan_limits *limits, struct arena *arena,
-                            struct scan_head *head, struct scan_refusal *refusal);
+enum scan_verdict scan_head(struct slice bytes, const struct scan_limits *limits,
+                            struct arena *arena, struct scan_head *head,
+                            struct scan_refusal *refusal);
 
 enum chunk_state {
     CHUNK_SIZE,      // digits of the size
+    CHUNK_BLANK,     // between the size and a semicolon (RFC 9112 7.1.1: BWS)
     CHUNK_EXTENSION, // ignored, bounded
     CHUNK_SIZE_LF,
     CHUNK_DATA,
@@ -63,6 +77,7 @@ enum chunk_state {
     CHUNK_END_LF,
 };
 
+// Starts as zeros.
 struct scan_chunks {
     enum chunk_state state;
     uint64_t left;   // of the chunk's data

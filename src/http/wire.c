@@ -6,6 +6,12 @@
 
 #include "conn.h"
 
+static ssize_t plain_result(ssize_t n) {
+    if (n >= 0)
+        return n;
+    return errno == EAGAIN || errno == EWOULDBLOCK ? WIRE_AGAIN : WIRE_ERROR;
+}
+
 static ssize_t tls_result(struct conn *c, int code) {
     int error = SSL_get_error(c->ssl, code);
     if (error == SSL_ERROR_WANT_READ)
@@ -14,48 +20,59 @@ static ssize_t tls_result(struct conn *c, int code) {
         c->tls_wants_write = true;
         return WIRE_AGAIN;
     }
-    ERR_clear_error();
     return error == SSL_ERROR_ZERO_RETURN ? 0 : WIRE_ERROR;
+}
+
+static int tls_length(size_t n) {
+    return n > INT32_MAX ? INT32_MAX : (int)n;
 }
 
 ssize_t wire_read(struct conn *c, void *to, size_t room) {
     if (c->ssl != NULL) {
-        int n = SSL_read(c->ssl, to, room > INT32_MAX ? INT32_MAX : (int)room);
+        ERR_clear_error(); // another room's leftovers would be taken for ours
+        int n = SSL_read(c->ssl, to, tls_length(room));
         return n > 0 ? n : tls_result(c, n);
     }
     ssize_t n;
     do
         n = recv(c->fd, to, room, 0);
     while (n < 0 && errno == EINTR);
-    if (n < 0)
-        return errno == EAGAIN || errno == EWOULDBLOCK ? WIRE_AGAIN : WIRE_ERROR;
-    return n;
+    return plain_result(n);
+}
+
+ssize_t wire_drop(struct conn *c) {
+    ssize_t n;
+    do // tcp(7): MSG_TRUNC drops without copying
+        n = recv(c->fd, NULL, 1 << 20, MSG_TRUNC);
+    while (n < 0 && errno == EINTR);
+    return plain_result(n);
 }
 
 static ssize_t tls_write(struct conn *c, struct slice bytes) {
-    int n = SSL_write(c->ssl, bytes.ptr, bytes.len > INT32_MAX ? INT32_MAX : (int)bytes.len);
+    ERR_clear_error();
+    int n = SSL_write(c->ssl, bytes.ptr, tls_length(bytes.len));
     if (n > 0)
         return n;
     ssize_t result = tls_result(c, n);
     return result == 0 ? WIRE_ERROR : result;
 }
 
-ssize_t wire_write(struct conn *c, struct slice head, struct slice body) {
+ssize_t wire_write(struct conn *c, const struct slice *parts, size_t count) {
     if (c->ssl != NULL)
-        return tls_write(c, head.len > 0 ? head : body);
-    struct iovec parts[2] = {{(void *)(uintptr_t)head.ptr, head.len},
-                             {(void *)(uintptr_t)body.ptr, body.len}};
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+        return tls_write(c, parts[0]);
+    struct iovec vector[WIRE_PARTS];
+    struct msghdr message = {.msg_iov = vector, .msg_iovlen = count};
+    for (size_t i = 0; i < count; i++)
+        vector[i] = (struct iovec){(void *)(uintptr_t)parts[i].ptr, parts[i].len};
     ssize_t n;
     do
         n = sendmsg(c->fd, &message, MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
-    if (n < 0)
-        return errno == EAGAIN || errno == EWOULDBLOCK ? WIRE_AGAIN : WIRE_ERROR;
-    return n;
+    return plain_result(n);
 }
 
 int wire_handshake(struct conn *c) {
+    ERR_clear_error();
     int code = SSL_do_handshake(c->ssl);
     if (code == 1)
         return 1;

@@ -1,4 +1,5 @@
 // farthing: options, and what each of them starts.
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,6 +126,7 @@ static int run_mock(int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
+    signal(SIGPIPE, SIG_IGN); // a closed connection is an error value of the write
     const char *file = NULL;
     bool test = false;
     if (argc >= 2 && strcmp(argv[1], "demo") == 0)

@@ -249,7 +249,6 @@ static void on_term(evutil_socket_t fd, short what, void *arg) {
 }
 
 static void watch_signals(struct process *p) {
-    signal(SIGPIPE, SIG_IGN);
     p->on_hup = evsignal_new(p->loop, SIGHUP, on_hup, p);
     p->on_term = evsignal_new(p->loop, SIGTERM, on_term, p);
     p->on_int = evsignal_new(p->loop, SIGINT, on_term, p);
