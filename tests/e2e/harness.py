@@ -13,10 +13,12 @@ import subprocess
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.request
 
 FARTHING = os.environ.get("FARTHING", "build/farthing")
 FARTHINGCTL = os.environ.get("FARTHINGCTL", "build/farthingctl")
+PRICES = pathlib.Path(__file__).parent.parent.parent / "conf" / "prices.json"
 WAIT = 20  # seconds after which something that should happen has failed
 
 
@@ -197,7 +199,7 @@ provider "openai" {{ base_url = "{provider_url}" api_key = "provider-key"
   connect_timeout = "2s" retry {{ attempts = 3 backoff = "10ms" backoff_max = "20ms" }} {provider} }}
 {models}
 {extra}
-log {{ cost_log = "{self.cost_log}" level = "debug" {log} }}
+log {{ cost_log = "{self.cost_log}" prices = "{PRICES}" level = "debug" {log} }}
 """)
         self.start(wait)
 
@@ -265,15 +267,9 @@ log {{ cost_log = "{self.cost_log}" level = "debug" {log} }}
         """Sends bytes, returns everything until the other side closes."""
         with self.connect() as connection:
             connection.sendall(request)
-            received = b""
-            try:
-                while (piece := connection.recv(65536)):
-                    received += piece
-            except ConnectionResetError:
-                pass
-            return received
+            return read_all(connection)
 
-    def post(self, path="/chat/completions", body=None, headers=None, close=True):
+    def post(self, path="/chat/completions", body=None, headers=None):
         data = body if isinstance(body, bytes) else json.dumps(body or question()).encode()
         request = urllib.request.Request(self.url + path, data=data, method="POST", headers={
             "Content-Type": "application/json", "Authorization": "Bearer client-key",
@@ -283,6 +279,46 @@ log {{ cost_log = "{self.cost_log}" level = "debug" {log} }}
                 return Answer(answer.status, answer.headers, answer.read())
         except urllib.error.HTTPError as error:
             return Answer(error.code, error.headers, error.read())
+
+
+def read_all(connection, received=b""):
+    """What comes until the other side closes."""
+    try:
+        while (piece := connection.recv(65536)):
+            received += piece
+    except ConnectionResetError:
+        pass
+    return received
+
+
+def read_until(connection, mark, received=b""):
+    """Reads at least until the mark has come; returns all that came."""
+    while mark not in received:
+        piece = connection.recv(65536)
+        assert piece, f"closed before {mark!r} came: {received!r}"
+        received += piece
+    return received
+
+
+def http_request(body=None, path="/v1/chat/completions", headers=""):
+    """The bytes of a POST with a JSON body."""
+    data = body if isinstance(body, bytes) else json.dumps(body or question()).encode()
+    return (f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer client-key\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n{headers}\r\n"
+            ).encode() + data
+
+
+def unchunk(stream):
+    """The data of a chunked body, and whether its last chunk came."""
+    data = b""
+    while stream:
+        size, _, stream = stream.partition(b"\r\n")
+        n = int(size, 16)
+        if n == 0:
+            return data, True
+        data += stream[:n]
+        stream = stream[n + 2:]
+    return data, False
 
 
 class Answer:
