@@ -26,10 +26,11 @@ const serviceTiers = {
   google: { batch: 50 }, mistral: { batch: 50 }, groq: { batch: 50, flex: 100 },
 };
 
-// The shortest decimal of a double is what a person typed.
+// The shortest decimal of a double is what a person typed; twelve places are
+// what Farthing counts in.
 const decimal = (n) => {
   const text = n.toString();
-  if (!text.includes('e')) return text;
+  if (!text.includes('e') && (text.split('.')[1] ?? '').length <= 12) return text;
   return n.toFixed(12).replace(/0+$/, '').replace(/\.$/, '');
 };
 

@@ -50,9 +50,11 @@ void http_tls_free(struct http_tls *tls); // after the servers that use it
 struct http_server *http_server_new(struct event_base *loop, const struct http_limits *limits,
                                     const struct http_handler *handler);
 // "127.0.0.1:4000", "[::1]:4000", ":4000", "0.0.0.0:0". May be called several
-// times. tls NULL: plain. Returns the bound port, or 0 with err filled.
+// times. tls NULL: plain. joins: another server of this process listens there
+// already and shares it; otherwise an address that anybody listens on is taken.
+// Returns the bound port, or 0 with err filled.
 uint16_t http_server_listen(struct http_server *s, struct slice address, struct http_tls *tls,
-                            struct error *err);
+                            bool joins, struct error *err);
 void http_server_set_limits(struct http_server *s, const struct http_limits *limits); // new connections
 // Drain: no new connections; idle ones are closed; running exchanges finish,
 // with `Connection: close`.

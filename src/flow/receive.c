@@ -11,6 +11,13 @@ static struct json_doc *take_doc(struct flow *f) {
     return f->spare_doc_count > 0 ? f->spare_docs[--f->spare_doc_count] : json_doc_new();
 }
 
+// Content codings of requests are rare among these clients, and an answer may
+// only be kept for what was read.
+static bool is_compressed(const struct http_request *request) {
+    struct slice coding = http_request_header(request, SLICE("content-encoding"));
+    return coding.len > 0 && !slice_equal_nocase(coding, SLICE("identity"));
+}
+
 static bool read_body(struct exchange *x) {
     struct slice body = http_request_body(x->request);
     x->doc = take_doc(x->flow);
@@ -61,5 +68,8 @@ bool station_receive(struct exchange *x) {
     if (!content_type_is_json(type))
         return exchange_refuse(x, API_ERROR_UNSUPPORTED_MEDIA_TYPE, SLICE_NONE,
                                "The content type must be application/json.");
+    if (is_compressed(x->request))
+        return exchange_refuse(x, API_ERROR_UNSUPPORTED_MEDIA_TYPE, SLICE_NONE,
+                               "The body must not have a content coding.");
     return read_body(x);
 }

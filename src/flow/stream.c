@@ -90,15 +90,27 @@ void stream_data(struct exchange *x, struct slice bytes) {
         x->first_token_ns = clock_mono_ns();
 }
 
+// Nothing of it has reached the client: it may be bought again.
+static void never_began(struct exchange *x, const struct attempt_result *result) {
+    struct attempt_result as = *result;
+    if (as.end == ATTEMPT_OK) {
+        as.end = ATTEMPT_TRUNCATED;
+        as.detail = SLICE("the stream ended before its first event");
+    }
+    x->attempts[x->attempt_count - 1].reason = slice_of(attempt_end_name(as.end));
+    provider_stream_free(x->reader);
+    x->reader = NULL;
+    if (!judge_retry(x, as.end, as.status))
+        judge_unanswered(x, &as);
+}
+
 void stream_done(struct exchange *x, const struct attempt_result *result) {
-    if (result->end != ATTEMPT_OK && !x->reply_begun) {
-        provider_stream_free(x->reader);
-        x->reader = NULL;
-        if (!judge_retry(x, result->end, result->status))
-            judge_unanswered(x, result);
+    if (result->end == ATTEMPT_OK) // else an event that was begun is a broken one
+        provider_stream_end(x->reader, on_emit, x);
+    if (!x->reply_begun) {
+        never_began(x, result);
         return;
     }
-    provider_stream_end(x->reader, on_emit, x);
     const struct provider_stream_state *state = provider_stream_state(x->reader);
     // Some servers end a whole answer without [DONE].
     bool whole = state->done || (result->end == ATTEMPT_OK && state->answer.complete);

@@ -89,21 +89,31 @@ static bool split(struct slice address, char *host, size_t room, char port[8]) {
     return true;
 }
 
-static int open_socket(const struct addrinfo *a) {
+static int open_socket(const struct addrinfo *a, bool shared) {
     int on = 1;
     int fd = socket(a->ai_family, a->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, a->ai_protocol);
     if (fd < 0)
         return -1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+    if (shared)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
     if (a->ai_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-    if (bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0)
+    if (bind(fd, a->ai_addr, a->ai_addrlen) == 0 && (!shared || listen(fd, BACKLOG) == 0))
         return fd;
     int kept = errno;
     close(fd);
     errno = kept;
     return -1;
+}
+
+// Two processes that share a port by accident would each get half of the
+// requests, so the first of this one must have had it to itself for a moment.
+static bool is_free(const struct addrinfo *a) {
+    int fd = open_socket(a, false);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
 }
 
 static uint16_t bound_port(int fd) {
@@ -117,7 +127,7 @@ static uint16_t bound_port(int fd) {
 }
 
 uint16_t http_server_listen(struct http_server *s, struct slice address, struct http_tls *tls,
-                            struct error *err) {
+                            bool joins, struct error *err) {
     char host[256], port[8];
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
     if (!split(address, host, sizeof host, port)) {
@@ -129,7 +139,7 @@ uint16_t http_server_listen(struct http_server *s, struct slice address, struct 
         error_set(err, "cannot find \"%s\": %s", host, gai_strerror(code));
         return 0;
     }
-    int fd = open_socket(found);
+    int fd = joins || is_free(found) ? open_socket(found, true) : -1;
     freeaddrinfo(found);
     if (fd < 0) {
         error_set(err, "cannot listen on %.*s: %s", SLICE_ARG(address), strerror(errno));

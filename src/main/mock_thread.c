@@ -45,7 +45,7 @@ struct demo_mock *demo_mock_start(const char *listen, const struct mock_options 
     m->mock = mock_new(m->loop, options);
     struct http_handler handler = mock_handler(m->mock);
     m->server = http_server_new(m->loop, &limits, &handler);
-    m->port = http_server_listen(m->server, slice_of(listen), NULL, &err);
+    m->port = http_server_listen(m->server, slice_of(listen), NULL, false, &err);
     if (m->port == 0) {
         fprintf(stderr, "farthing: the mock provider: %s\n", err.text);
         exit(1);

@@ -118,7 +118,7 @@ static bool open_admin(struct process *p) {
                          p->config);
     struct http_handler handler = admin_handler(p->admin);
     p->admin_server = http_server_new(p->loop, &limits, &handler);
-    if (http_server_listen(p->admin_server, p->config->server.admin_listen, NULL, &err) == 0)
+    if (http_server_listen(p->admin_server, p->config->server.admin_listen, NULL, false, &err) == 0)
         return fail(&err);
     return true;
 }

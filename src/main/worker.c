@@ -50,7 +50,7 @@ static bool listen_all(struct worker *w, const struct worker_options *o, uint16_
             int n = snprintf(text, sizeof text, "%.*s%u", (int)colon, address.ptr, o->ports[i]);
             address = slice_make(text, (size_t)n);
         }
-        bound[i] = http_server_listen(w->server, address, o->tls, err);
+        bound[i] = http_server_listen(w->server, address, o->tls, o->ports[i] != 0, err);
         if (bound[i] == 0)
             return false;
     }

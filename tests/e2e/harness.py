@@ -3,12 +3,14 @@
 A Provider is a raw TCP server: each test gives it a function that gets the
 parsed request and writes whatever bytes it likes, well-formed or not.
 """
+import http.client
 import json
 import os
 import pathlib
 import re
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import threading
@@ -161,6 +163,13 @@ def chat_events(words=("Hello", " there", "."), include_usage=True):
     return events + [b"data: [DONE]\n\n"]
 
 
+def hang_up(connection, reset=False):
+    """Ends the connection, and with it the answer that is being given."""
+    if reset:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    raise ConnectionAbortedError
+
+
 def stream_answer(events, cut=False, pause=0, headers=""):
     def answer(_request, connection):
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
@@ -170,8 +179,7 @@ def stream_answer(events, cut=False, pause=0, headers=""):
             if pause:
                 time.sleep(pause)
         if cut:
-            connection.shutdown(socket.SHUT_RDWR)
-            connection.close()
+            hang_up(connection)
         else:
             connection.sendall(b"0\r\n\r\n")
     return answer
@@ -276,19 +284,23 @@ log {{ cost_log = "{self.cost_log}" prices = "{PRICES}" level = "debug" {log} }}
             **(headers or {})})
         try:
             with urllib.request.urlopen(request, timeout=WAIT) as answer:
-                return Answer(answer.status, answer.headers, answer.read())
+                try:
+                    return Answer(answer.status, answer.headers, answer.read())
+                except http.client.IncompleteRead as error:
+                    return Answer(answer.status, answer.headers, error.partial, cut=True)
         except urllib.error.HTTPError as error:
             return Answer(error.code, error.headers, error.read())
 
 
 def read_all(connection, received=b""):
     """What comes until the other side closes."""
+    pieces = [received]
     try:
-        while (piece := connection.recv(65536)):
-            received += piece
+        while (piece := connection.recv(1 << 20)):
+            pieces.append(piece)
     except ConnectionResetError:
         pass
-    return received
+    return b"".join(pieces)
 
 
 def read_until(connection, mark, received=b""):
@@ -322,8 +334,8 @@ def unchunk(stream):
 
 
 class Answer:
-    def __init__(self, status, headers, body):
-        self.status, self.headers, self.body = status, headers, body
+    def __init__(self, status, headers, body, cut=False):
+        self.status, self.headers, self.body, self.cut = status, headers, body, cut
 
     @property
     def json(self):
