@@ -13,13 +13,13 @@ struct cache_key {
     uint8_t bytes[DIGEST_LEN];
 };
 
-// What a known request field means for the key. One table for the four
-// endpoints; a field without a row is kept (it may change the answer).
-enum cache_field_rule { CACHE_FIELD_KEEP, CACHE_FIELD_DROP };
+// What a known request field means for the key, in one table. A field without
+// a row, or unknown to the endpoint, is kept: it may change the answer.
+enum cache_field_rule { CACHE_FIELD_UNKNOWN, CACHE_FIELD_KEEP, CACHE_FIELD_DROP };
+#define CACHE_FIELD_ENDPOINTS (API_MESSAGES + 1)
 struct cache_field {
-    const char *name;
-    enum cache_field_rule rule[4]; // by API_CHAT_COMPLETIONS .. API_EMBEDDINGS
-    bool known[4];                 // is it a field of that endpoint?
+    struct slice name;
+    enum cache_field_rule rule[CACHE_FIELD_ENDPOINTS]; // by API_CHAT_COMPLETIONS .. API_MESSAGES
     const char *why;
 };
 const struct cache_field *cache_fields(size_t *count);
@@ -33,7 +33,8 @@ struct cache_key_parts {
 };
 
 // SHA-256 over the parts (each length-prefixed) and the canonical request.
-// False for a duplicate key in the request.
+// False for a duplicate key in the request, in what is dropped too: Farthing
+// reads `model`, `stream`, `metadata`, and the provider may read the other one.
 bool cache_key_compute(const struct cache_key_parts *parts, const struct json_doc *request,
                        struct cache_key *out, struct error *err) FARTHING_MUST_CHECK;
 
@@ -61,11 +62,12 @@ void cache_entry_release(struct cache_entry *e); // any thread
 struct cache;
 struct cache_options {
     int64_t memory_bytes;
-    int64_t max_entry_bytes; // 0: memory_bytes / 8
+    int64_t max_entry_bytes; // of answer and overhead; 0: memory_bytes / 8
     struct store *store;     // NULL: memory only
 };
 struct cache *cache_new(const struct cache_options *options);
-void cache_free(struct cache *c); // entries still held by others stay valid
+// Entries still held by others stay valid; no look-up may be pending.
+void cache_free(struct cache *c);
 void cache_resize(struct cache *c, int64_t memory_bytes); // reload
 
 // From memory only. NULL: not there. The caller releases.
@@ -73,7 +75,7 @@ struct cache_entry *cache_peek(struct cache *c, const struct cache_key *key, int
     FARTHING_MUST_CHECK;
 
 // From the store behind it, on this loop; fills memory on success. entry NULL:
-// not there (or the store failed). The callback owns one reference.
+// not there (or the store failed, or it expired). The callback owns one reference.
 struct cache_lookup;
 typedef void cache_found(void *arg, struct cache_entry *entry);
 struct cache_lookup *cache_lookup_start(struct cache *c, struct store_client *client,
@@ -81,7 +83,8 @@ struct cache_lookup *cache_lookup_start(struct cache *c, struct store_client *cl
                                         cache_found *found, void *arg); // NULL: nothing behind
 void cache_lookup_cancel(struct cache_lookup *l);
 
-// Copies the answer into memory and queues it for the store.
+// Copies the answer into memory and queues it for the store, in place of what
+// stood under the key. An answer over max_entry_bytes only removes that.
 void cache_insert(struct cache *c, const struct cache_key *key, const struct cache_answer *answer);
 void cache_remove(struct cache *c, const struct cache_key *key);
 void cache_purge(struct cache *c); // all, memory and store

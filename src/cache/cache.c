@@ -1,41 +1,61 @@
-// The cache: sixteen shards of memory, each behind its own small lock, and the
-// store behind them.
+// The cache: shards of memory, each behind its own small lock, and the store
+// behind them.
 #include <pthread.h>
 #include <stdlib.h>
 
 #include "memory.h"
 
-enum { SHARDS = 16 };
+enum {
+    SHARDS_MAX = 16, // a lock is held for about 100 ns: few loops meet on one of these
+    // A smaller cache has fewer shards, so that each holds the largest answers
+    // too and its queues are long enough to tell good from bad.
+    SHARD_BYTES_LEAST = 4 * 1024 * 1024,
+};
 static const char space[] = "cache";
 
 struct shard {
     pthread_mutex_t lock; // never held over I/O or a callback
     struct memory memory;
     int64_t hits, misses;
+    // How often something was taken out on purpose. A look-up in the store
+    // that began before must not put it back.
+    uint64_t removals;
 };
 
 struct cache {
-    struct shard shards[SHARDS];
+    struct shard *shards;
+    size_t shard_count; // a power of two
     struct store *store;
-    size_t max_entry_bytes;
+    int64_t max_entry_option;
+    _Atomic size_t max_entry_bytes;
 };
 
 struct cache_lookup {
     struct cache *cache;
     struct cache_key key;
+    uint64_t removals; // of the key's shard, when it began
     struct store_op *op;
     cache_found *found;
     void *arg;
 };
 
+static size_t max_entry_for(const struct cache *c, int64_t memory_bytes) {
+    return (size_t)(c->max_entry_option > 0 ? c->max_entry_option : memory_bytes / 8);
+}
+
 struct cache *cache_new(const struct cache_options *options) {
     struct cache *c = base_calloc(1, sizeof *c);
     c->store = options->store;
-    c->max_entry_bytes = (size_t)(options->max_entry_bytes > 0 ? options->max_entry_bytes
-                                                               : options->memory_bytes / 8);
-    for (size_t i = 0; i < SHARDS; i++) {
+    c->max_entry_option = options->max_entry_bytes;
+    atomic_init(&c->max_entry_bytes, max_entry_for(c, options->memory_bytes));
+    c->shard_count = SHARDS_MAX;
+    while (c->shard_count > 1 &&
+           options->memory_bytes / (int64_t)c->shard_count < SHARD_BYTES_LEAST)
+        c->shard_count /= 2;
+    c->shards = base_calloc(c->shard_count, sizeof *c->shards);
+    for (size_t i = 0; i < c->shard_count; i++) {
         pthread_mutex_init(&c->shards[i].lock, NULL);
-        memory_init(&c->shards[i].memory, (size_t)options->memory_bytes / SHARDS);
+        memory_init(&c->shards[i].memory, (size_t)options->memory_bytes / c->shard_count);
     }
     return c;
 }
@@ -43,21 +63,24 @@ struct cache *cache_new(const struct cache_options *options) {
 void cache_free(struct cache *c) {
     if (c == NULL)
         return;
-    for (size_t i = 0; i < SHARDS; i++) {
+    for (size_t i = 0; i < c->shard_count; i++) {
         memory_free(&c->shards[i].memory);
         pthread_mutex_destroy(&c->shards[i].lock);
     }
+    free(c->shards);
     free(c);
 }
 
 static struct shard *shard_of(struct cache *c, const struct cache_key *key) {
-    return &c->shards[key->bytes[31] % SHARDS];
+    return &c->shards[key->bytes[DIGEST_LEN - 1] & (c->shard_count - 1)];
 }
 
-void cache_resize(struct cache *c, int64_t bytes) {
-    for (size_t i = 0; i < SHARDS; i++) {
+// The number of shards stays: entries would have to move between locks.
+void cache_resize(struct cache *c, int64_t memory_bytes) {
+    atomic_store(&c->max_entry_bytes, max_entry_for(c, memory_bytes));
+    for (size_t i = 0; i < c->shard_count; i++) {
         pthread_mutex_lock(&c->shards[i].lock);
-        memory_resize(&c->shards[i].memory, (size_t)bytes / SHARDS);
+        memory_resize(&c->shards[i].memory, (size_t)memory_bytes / c->shard_count);
         pthread_mutex_unlock(&c->shards[i].lock);
     }
 }
@@ -65,6 +88,7 @@ void cache_resize(struct cache *c, int64_t bytes) {
 struct cache_entry *cache_peek(struct cache *c, const struct cache_key *key, int64_t now_ms) {
     struct shard *s = shard_of(c, key);
     pthread_mutex_lock(&s->lock);
+    s->memory.now_ms = now_ms;
     struct cache_entry *e = memory_find(&s->memory, key);
     if (e != NULL && e->answer.expires_ms <= now_ms) {
         memory_remove(&s->memory, e);
@@ -72,9 +96,7 @@ struct cache_entry *cache_peek(struct cache *c, const struct cache_key *key, int
     }
     if (e != NULL) {
         entry_ref(e);
-        unsigned char uses = atomic_load_explicit(&e->uses, memory_order_relaxed);
-        if (uses < 3)
-            atomic_store_explicit(&e->uses, (unsigned char)(uses + 1), memory_order_relaxed);
+        memory_touch(e);
         s->hits++;
     } else {
         s->misses++;
@@ -83,29 +105,10 @@ struct cache_entry *cache_peek(struct cache *c, const struct cache_key *key, int
     return e;
 }
 
-static void insert_entry(struct cache *c, struct cache_entry *e) {
-    struct shard *s = shard_of(c, &e->key);
-    pthread_mutex_lock(&s->lock);
-    memory_insert(&s->memory, e);
-    pthread_mutex_unlock(&s->lock);
-}
-
-void cache_insert(struct cache *c, const struct cache_key *key, const struct cache_answer *answer) {
-    if (answer->body.len > c->max_entry_bytes)
-        return;
-    insert_entry(c, entry_new(key, answer));
-    if (c->store == NULL)
-        return;
-    struct buffer stored = {0};
-    entry_encode(answer, &stored);
-    store_put(c->store, space, slice_make(key->bytes, DIGEST_LEN), buffer_slice(&stored),
-              answer->expires_ms);
-    buffer_free(&stored);
-}
-
-void cache_remove(struct cache *c, const struct cache_key *key) {
+static void take_out(struct cache *c, const struct cache_key *key) {
     struct shard *s = shard_of(c, key);
     pthread_mutex_lock(&s->lock);
+    s->removals++;
     struct cache_entry *e = memory_find(&s->memory, key);
     if (e != NULL)
         memory_remove(&s->memory, e);
@@ -114,9 +117,33 @@ void cache_remove(struct cache *c, const struct cache_key *key) {
         store_delete(c->store, space, slice_make(key->bytes, DIGEST_LEN));
 }
 
+void cache_insert(struct cache *c, const struct cache_key *key, const struct cache_answer *answer) {
+    if (entry_size(answer) > atomic_load_explicit(&c->max_entry_bytes, memory_order_relaxed)) {
+        take_out(c, key); // the older answer was to be replaced, not kept
+        return;
+    }
+    struct shard *s = shard_of(c, key);
+    struct cache_entry *e = entry_new(key, answer); // copied before the lock
+    pthread_mutex_lock(&s->lock);
+    memory_insert(&s->memory, e);
+    pthread_mutex_unlock(&s->lock);
+    if (c->store == NULL)
+        return;
+    struct buffer stored = {0};
+    entry_encode(key, answer, &stored);
+    store_put(c->store, space, slice_make(key->bytes, DIGEST_LEN), buffer_slice(&stored),
+              answer->expires_ms);
+    buffer_free(&stored);
+}
+
+void cache_remove(struct cache *c, const struct cache_key *key) {
+    take_out(c, key);
+}
+
 void cache_purge(struct cache *c) {
-    for (size_t i = 0; i < SHARDS; i++) {
+    for (size_t i = 0; i < c->shard_count; i++) {
         pthread_mutex_lock(&c->shards[i].lock);
+        c->shards[i].removals++;
         memory_clear(&c->shards[i].memory);
         pthread_mutex_unlock(&c->shards[i].lock);
     }
@@ -124,32 +151,69 @@ void cache_purge(struct cache *c) {
         store_delete_space(c->store, space);
 }
 
+void cache_stats_get(const struct cache *c, struct cache_stats *out) {
+    *out = (struct cache_stats){0};
+    for (size_t i = 0; i < c->shard_count; i++) {
+        struct shard *s = &c->shards[i];
+        pthread_mutex_lock(&s->lock);
+        out->entries += (int64_t)s->memory.count;
+        out->bytes += (int64_t)memory_bytes(&s->memory);
+        out->hits += s->hits;
+        out->misses += s->misses;
+        out->insertions += s->memory.insertions;
+        out->evictions += s->memory.evictions;
+        pthread_mutex_unlock(&s->lock);
+    }
+}
+
 // -------------------------------------------------------------- the store's
+
+// What came from the store goes into memory, unless something newer got there
+// meanwhile (a refresh), or it was removed while it was on its way.
+static void fill_memory(const struct cache_lookup *l, struct cache_entry *e) {
+    struct shard *s = shard_of(l->cache, &l->key);
+    pthread_mutex_lock(&s->lock);
+    const struct cache_entry *there = memory_find(&s->memory, &l->key);
+    if (s->removals == l->removals &&
+        (there == NULL || there->answer.created_ms < e->answer.created_ms))
+        memory_insert(&s->memory, entry_ref(e));
+    pthread_mutex_unlock(&s->lock);
+}
 
 static void on_stored(void *arg, enum store_status status, struct slice value, int64_t expires_ms) {
     (void)expires_ms; // the entry's own is the same, and checksummed
     struct cache_lookup *l = arg;
     struct cache_entry *e = status == STORE_OK ? entry_decode(&l->key, value) : NULL;
+    // By the clock and not by when the look-up began: the store may be slow.
     if (e != NULL && e->answer.expires_ms <= clock_wall_ms()) {
         cache_entry_release(e);
         e = NULL;
     }
     if (e != NULL)
-        insert_entry(l->cache, entry_ref(e));
+        fill_memory(l, e);
     cache_found *found = l->found;
     void *found_arg = l->arg;
     free(l);
     found(found_arg, e);
 }
 
+static uint64_t removals_of(struct cache *c, const struct cache_key *key) {
+    struct shard *s = shard_of(c, key);
+    pthread_mutex_lock(&s->lock);
+    uint64_t removals = s->removals;
+    pthread_mutex_unlock(&s->lock);
+    return removals;
+}
+
 struct cache_lookup *cache_lookup_start(struct cache *c, struct store_client *client,
                                         const struct cache_key *key, int64_t now_ms,
                                         cache_found *found, void *arg) {
-    (void)now_ms;
+    (void)now_ms; // expiry is judged when the answer is there
     if (c->store == NULL || client == NULL)
         return NULL;
     struct cache_lookup *l = base_alloc(sizeof *l);
-    *l = (struct cache_lookup){.cache = c, .key = *key, .found = found, .arg = arg};
+    *l = (struct cache_lookup){
+        .cache = c, .key = *key, .removals = removals_of(c, key), .found = found, .arg = arg};
     l->op = store_get(client, space, slice_make(key->bytes, DIGEST_LEN), on_stored, l);
     if (l->op != NULL)
         return l;
@@ -160,19 +224,4 @@ struct cache_lookup *cache_lookup_start(struct cache *c, struct store_client *cl
 void cache_lookup_cancel(struct cache_lookup *l) {
     store_cancel(l->op);
     free(l);
-}
-
-void cache_stats_get(const struct cache *c, struct cache_stats *out) {
-    *out = (struct cache_stats){0};
-    for (size_t i = 0; i < SHARDS; i++) {
-        struct shard *s = (struct shard *)(uintptr_t)&c->shards[i];
-        pthread_mutex_lock(&s->lock);
-        out->entries += (int64_t)s->memory.count;
-        out->bytes += (int64_t)memory_bytes(&s->memory);
-        out->hits += s->hits;
-        out->misses += s->misses;
-        out->insertions += s->memory.insertions;
-        out->evictions += s->memory.evictions;
-        pthread_mutex_unlock(&s->lock);
-    }
 }

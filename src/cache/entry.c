@@ -1,51 +1,67 @@
 // Entries: making, sharing, and their form in the store.
+//
+// In the store an entry is a magic word with the version, the numbers of the
+// answer (64 bits each, little-endian), the strings, and a checksum. A change
+// of what is listed here takes a new version: entries of an old one are then
+// simply not there.
 #include "entry.h"
 
 #include <stdlib.h>
 
-enum { STRING_COUNT = 6, CHECK_LEN = 8 };
-static const char magic[8] = "FTHENT01";
-
-// The numbers of an answer as they are stored. Little-endian machines only
-// read what they wrote: the file never leaves the machine, and the checksum
-// covers the rest.
-struct numbers {
-    int64_t endpoint, cost_known, cost_pico, created_ms, expires_ms;
-    struct api_usage usage;
-    uint64_t lengths[STRING_COUNT];
+enum {
+    NUMBER_BYTES = 8,
+    CHECK_LEN = 8,
+    // What malloc keeps beside a block and loses to rounding, about.
+    BLOCK_OVERHEAD = 32,
 };
+static const char magic[8] = "FTHENT02";
 
-static void strings_of(const struct cache_answer *a, struct slice out[STRING_COUNT]) {
-    const struct slice all[STRING_COUNT] = {a->body,  a->content_type, a->provider,
-                                            a->model, a->tier,         a->finish_reason};
-    memcpy(out, all, sizeof all);
+// The strings of an answer, in the order in which they are stored.
+#define STRINGS(a) \
+    { &(a)->body, &(a)->content_type, &(a)->provider, &(a)->model, &(a)->tier, &(a)->finish_reason }
+enum { STRING_COUNT = 6 };
+
+// The numbers that are as they are; endpoint and the two flags have less than
+// 64 bits and stand before them.
+#define NUMBERS(a)                                                                            \
+    {                                                                                         \
+        &(a)->cost_pico, &(a)->created_ms, &(a)->expires_ms, &(a)->usage.input_tokens,        \
+            &(a)->usage.output_tokens, &(a)->usage.cached_tokens,                             \
+            &(a)->usage.cache_write_tokens, &(a)->usage.cache_write_1h_tokens,                \
+            &(a)->usage.reasoning_tokens, &(a)->usage.input_audio_tokens,                     \
+            &(a)->usage.output_audio_tokens, &(a)->usage.input_image_tokens,                  \
+            &(a)->usage.output_image_tokens                                                   \
+    }
+enum { NUMBER_COUNT = 13 };
+
+enum { FIXED_BYTES = sizeof magic + (3 + NUMBER_COUNT + STRING_COUNT) * NUMBER_BYTES + CHECK_LEN };
+
+// ------------------------------------------------------------------- memory
+
+static size_t strings_size(const struct cache_answer *a) {
+    const struct slice *const strings[STRING_COUNT] = STRINGS(a);
+    size_t bytes = 0;
+    for (size_t i = 0; i < STRING_COUNT; i++)
+        bytes += strings[i]->len;
+    return bytes;
 }
 
-static void set_strings(struct cache_answer *a, const struct slice in[STRING_COUNT]) {
-    a->body = in[0];
-    a->content_type = in[1];
-    a->provider = in[2];
-    a->model = in[3];
-    a->tier = in[4];
-    a->finish_reason = in[5];
+size_t entry_size(const struct cache_answer *a) {
+    return sizeof(struct cache_entry) + strings_size(a) + BLOCK_OVERHEAD;
 }
 
 struct cache_entry *entry_new(const struct cache_key *key, const struct cache_answer *answer) {
-    struct slice strings[STRING_COUNT];
-    strings_of(answer, strings);
-    size_t bytes = sizeof(struct cache_entry);
-    for (size_t i = 0; i < STRING_COUNT; i++)
-        bytes += strings[i].len;
-    struct cache_entry *e = base_alloc(bytes);
-    *e = (struct cache_entry){.answer = *answer, .key = *key, .references = 1, .bytes = bytes};
+    struct cache_entry *e = base_alloc(sizeof *e + strings_size(answer));
+    *e = (struct cache_entry){
+        .answer = *answer, .key = *key, .bytes = entry_size(answer), .references = 1};
+    struct slice *const strings[STRING_COUNT] = STRINGS(&e->answer);
     char *at = (char *)(e + 1);
     for (size_t i = 0; i < STRING_COUNT; i++) {
-        if (strings[i].len > 0)
-            memcpy(at, strings[i].ptr, strings[i].len);
-        strings[i].ptr = at;
-        at += strings[i].len;
+        if (strings[i]->len > 0)
+            memcpy(at, strings[i]->ptr, strings[i]->len);
+        strings[i]->ptr = at;
+        at += strings[i]->len;
     }
-    set_strings(&e->answer, strings);
     return e;
 }
 
@@ -65,63 +81,89 @@ const struct cache_answer *cache_entry_answer(const struct cache_entry *e) {
 
 // ------------------------------------------------------------------ the store
 
-static void checksum(struct slice bytes, uint8_t out[CHECK_LEN]) {
-    uint8_t digest[DIGEST_LEN];
-    digest_sha256(bytes, digest);
-    memcpy(out, digest, CHECK_LEN);
+// Over the key too: a value that a damaged database hands out under another
+// key would be another request's, perhaps another tenant's.
+static void checksum(const struct cache_key *key, struct slice bytes, char out[CHECK_LEN]) {
+    uint8_t sum[DIGEST_LEN];
+    struct digest *d = digest_of_thread();
+    digest_update(d, slice_make(key->bytes, DIGEST_LEN));
+    digest_update(d, bytes);
+    digest_finish(d, sum);
+    memcpy(out, sum, CHECK_LEN);
 }
 
-void entry_encode(const struct cache_answer *a, struct buffer *out) {
-    struct slice strings[STRING_COUNT];
-    strings_of(a, strings);
-    struct numbers n;
-    memset(&n, 0, sizeof n); // padding too: it is hashed
-    n.endpoint = a->endpoint;
-    n.cost_known = a->cost_known;
-    n.cost_pico = a->cost_pico;
-    n.created_ms = a->created_ms;
-    n.expires_ms = a->expires_ms;
-    memcpy(&n.usage, &a->usage, sizeof n.usage);
-    for (size_t i = 0; i < STRING_COUNT; i++)
-        n.lengths[i] = strings[i].len;
+static void put_number(struct buffer *out, uint64_t n) {
+    for (unsigned i = 0; i < NUMBER_BYTES; i++)
+        buffer_append_char(out, (char)(n >> 8 * i & 0xff));
+}
+
+// The next number; `rest` holds at least one.
+static uint64_t take_number(struct slice *rest) {
+    uint64_t n = 0;
+    for (unsigned i = 0; i < NUMBER_BYTES; i++)
+        n |= (uint64_t)(unsigned char)rest->ptr[i] << 8 * i;
+    *rest = slice_from(*rest, NUMBER_BYTES);
+    return n;
+}
+
+static bool take_flag(struct slice *rest, bool *flag) {
+    uint64_t n = take_number(rest);
+    *flag = n == 1;
+    return n <= 1;
+}
+
+void entry_encode(const struct cache_key *key, const struct cache_answer *a, struct buffer *out) {
+    const int64_t *const numbers[NUMBER_COUNT] = NUMBERS(a);
+    const struct slice *const strings[STRING_COUNT] = STRINGS(a);
     size_t from = out->len;
+    buffer_reserve(out, FIXED_BYTES + strings_size(a));
     buffer_append(out, slice_make(magic, sizeof magic));
-    buffer_append(out, slice_make(&n, sizeof n));
+    put_number(out, a->endpoint);
+    put_number(out, a->cost_known);
+    put_number(out, a->usage.known);
+    for (size_t i = 0; i < NUMBER_COUNT; i++)
+        put_number(out, (uint64_t)*numbers[i]);
     for (size_t i = 0; i < STRING_COUNT; i++)
-        buffer_append(out, strings[i]);
-    uint8_t check[CHECK_LEN];
-    checksum(slice_make(out->ptr + from, out->len - from), check);
+        put_number(out, strings[i]->len);
+    for (size_t i = 0; i < STRING_COUNT; i++)
+        buffer_append(out, *strings[i]);
+    char check[CHECK_LEN];
+    checksum(key, slice_make(out->ptr + from, out->len - from), check);
     buffer_append(out, slice_make(check, sizeof check));
 }
 
-struct cache_entry *entry_decode(const struct cache_key *key, struct slice bytes) {
-    struct numbers n;
-    size_t fixed = sizeof magic + sizeof n + CHECK_LEN;
-    if (bytes.len < fixed || memcmp(bytes.ptr, magic, sizeof magic) != 0)
-        return NULL;
-    uint8_t check[CHECK_LEN];
-    checksum(slice_make(bytes.ptr, bytes.len - CHECK_LEN), check);
-    if (memcmp(check, bytes.ptr + bytes.len - CHECK_LEN, CHECK_LEN) != 0)
-        return NULL;
-    memcpy(&n, bytes.ptr + sizeof magic, sizeof n);
-    struct slice rest = slice_make(bytes.ptr + sizeof magic + sizeof n, bytes.len - fixed);
-    struct slice strings[STRING_COUNT];
+static bool take_strings(struct slice rest, struct cache_answer *a) {
+    struct slice *const strings[STRING_COUNT] = STRINGS(a);
+    uint64_t lengths[STRING_COUNT];
+    for (size_t i = 0; i < STRING_COUNT; i++)
+        lengths[i] = take_number(&rest);
     for (size_t i = 0; i < STRING_COUNT; i++) {
-        if (n.lengths[i] > rest.len)
-            return NULL;
-        strings[i] = slice_make(rest.ptr, (size_t)n.lengths[i]);
-        rest = slice_from(rest, (size_t)n.lengths[i]);
+        if (lengths[i] > rest.len)
+            return false;
+        *strings[i] = slice_make(rest.ptr, (size_t)lengths[i]);
+        rest = slice_from(rest, (size_t)lengths[i]);
     }
-    if (rest.len != 0 || n.endpoint < 0 || n.endpoint >= API_ENDPOINT_COUNT)
+    return rest.len == 0;
+}
+
+struct cache_entry *entry_decode(const struct cache_key *key, struct slice bytes) {
+    if (bytes.len < FIXED_BYTES || memcmp(bytes.ptr, magic, sizeof magic) != 0)
         return NULL;
-    struct cache_answer a = {
-        .endpoint = (enum api_endpoint)n.endpoint,
-        .cost_known = n.cost_known != 0,
-        .cost_pico = n.cost_pico,
-        .created_ms = n.created_ms,
-        .expires_ms = n.expires_ms,
-        .usage = n.usage,
-    };
-    set_strings(&a, strings);
-    return entry_new(key, &a);
+    char check[CHECK_LEN];
+    struct slice checked = slice_make(bytes.ptr, bytes.len - CHECK_LEN);
+    checksum(key, checked, check);
+    if (memcmp(check, bytes.ptr + checked.len, CHECK_LEN) != 0)
+        return NULL;
+    struct slice rest = slice_from(checked, sizeof magic);
+    struct cache_answer a;
+    uint64_t endpoint = take_number(&rest);
+    if (endpoint >= API_ENDPOINT_COUNT)
+        return NULL;
+    a.endpoint = (enum api_endpoint)endpoint;
+    if (!take_flag(&rest, &a.cost_known) || !take_flag(&rest, &a.usage.known))
+        return NULL;
+    int64_t *const numbers[NUMBER_COUNT] = NUMBERS(&a);
+    for (size_t i = 0; i < NUMBER_COUNT; i++)
+        *numbers[i] = (int64_t)take_number(&rest);
+    return take_strings(rest, &a) ? entry_new(key, &a) : NULL;
 }

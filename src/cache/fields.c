@@ -1,81 +1,103 @@
-// What each known request field means for the key, in one table.
+// What each known request field means for the key, in one table. The fields
+// and what they do are those of OpenAI's API description (chat completions,
+// completions, responses, embeddings) and of Anthropic's messages.
 //
 // Dropped is what cannot change the answer: how it is delivered (stream), who
 // asks (user, metadata), what is kept of it (store), how it is paid for or
-// routed at the provider (service_tier, prompt cache hints). Everything else
-// is kept, and so is every field that the table does not know.
+// routed at the provider (service_tier, prompt cache hints). In doubt a field
+// is kept: that costs a purchase, the contrary a wrong answer. So
+// `inference_geo` is kept (who asks for a place must get it), and so is
+// `prediction` (it is meant to change speed only, but changes usage and price).
+#include "fields.h"
+
 #include "farthing/cache.h"
 
+#define U CACHE_FIELD_UNKNOWN
 #define K CACHE_FIELD_KEEP
 #define D CACHE_FIELD_DROP
-// chat, completions, responses, embeddings: known or not
-#define ALL {true, true, true, true}
-#define CHAT {true, false, false, false}
-#define COMP {false, true, false, false}
-#define RESP {false, false, true, false}
-#define EMBED {false, false, false, true}
-#define CHAT_COMP {true, true, false, false}
-#define CHAT_RESP {true, false, true, false}
-#define CHAT_COMP_RESP {true, true, true, false}
-#define KEEP {K, K, K, K}
-#define DROP {D, D, D, D}
+
+// name, {chat, completions, responses, embeddings, messages}, why
+#define ROW(name, chat, comp, resp, embed, mess, why) \
+    { SLICE(name), {chat, comp, resp, embed, mess}, why }
 
 static const struct cache_field fields[] = {
-    {"model", DROP, ALL, "a part of the key by itself, as the client asked for it"},
-    {"stream", DROP, CHAT_COMP_RESP, "how the answer is delivered"},
-    {"stream_options", DROP, CHAT_COMP_RESP, "how the answer is delivered"},
-    {"user", DROP, ALL, "who asks; the route's scope puts it into the key where it matters"},
-    {"safety_identifier", DROP, CHAT_RESP, "who asks, for abuse detection"},
-    {"metadata", DROP, CHAT_RESP, "labels for the provider's dashboard, and Farthing's attributes"},
-    {"store", DROP, CHAT_RESP, "what the provider keeps of it"},
-    {"service_tier", DROP, CHAT_RESP, "latency and price of the same model"},
-    {"prompt_cache_key", DROP, CHAT_RESP, "a hint to the provider's prompt cache"},
-    {"prompt_cache_options", DROP, CHAT_RESP, "a hint to the provider's prompt cache"},
-    {"prompt_cache_retention", DROP, CHAT_RESP, "a hint to the provider's prompt cache"},
-    {"audio", KEEP, CHAT, "voice and format of the answer"},
-    {"background", KEEP, RESP, "the answer's form: queued instead of complete"},
-    {"best_of", KEEP, COMP, "which of several candidates is answered"},
-    {"context_management", KEEP, RESP, "what of the context the model sees"},
-    {"conversation", KEEP, RESP, "what of the context the model sees"},
-    {"dimensions", KEEP, EMBED, "length of the vector"},
-    {"echo", KEEP, COMP, "the prompt is part of the answer"},
-    {"encoding_format", KEEP, EMBED, "spelling of the vector"},
-    {"frequency_penalty", KEEP, CHAT_COMP, "sampling"},
-    {"function_call", KEEP, CHAT, "what may be called"},
-    {"functions", KEEP, CHAT, "what may be called"},
-    {"include", KEEP, RESP, "what the answer holds"},
-    {"input", KEEP, {false, false, true, true}, "the question"},
-    {"instructions", KEEP, RESP, "the question"},
-    {"logit_bias", KEEP, CHAT_COMP, "sampling"},
-    {"logprobs", KEEP, CHAT_COMP, "what the answer holds"},
-    {"max_completion_tokens", KEEP, CHAT, "where the answer ends"},
-    {"max_output_tokens", KEEP, RESP, "where the answer ends"},
-    {"max_tokens", KEEP, CHAT_COMP, "where the answer ends"},
-    {"max_tool_calls", KEEP, RESP, "what may be called"},
-    {"messages", KEEP, CHAT, "the question"},
-    {"modalities", KEEP, CHAT, "what the answer holds"},
-    {"moderation", KEEP, CHAT_RESP, "whether the answer is withheld, and what it reports"},
-    {"n", KEEP, CHAT_COMP, "how many answers"},
-    {"parallel_tool_calls", KEEP, CHAT_RESP, "what may be called"},
-    {"prediction", KEEP, CHAT, "what the model is given"},
-    {"presence_penalty", KEEP, CHAT_COMP, "sampling"},
-    {"previous_response_id", KEEP, RESP, "what of the context the model sees"},
-    {"prompt", KEEP, {false, true, true, false}, "the question"},
-    {"reasoning", KEEP, RESP, "how long the model thinks"},
-    {"reasoning_effort", KEEP, CHAT, "how long the model thinks"},
-    {"response_format", KEEP, CHAT, "the answer's form"},
-    {"seed", KEEP, CHAT_COMP, "sampling"},
-    {"stop", KEEP, CHAT_COMP, "where the answer ends"},
-    {"suffix", KEEP, COMP, "the question"},
-    {"temperature", KEEP, CHAT_COMP_RESP, "sampling"},
-    {"text", KEEP, RESP, "the answer's form"},
-    {"tool_choice", KEEP, CHAT_RESP, "what may be called"},
-    {"tools", KEEP, CHAT_RESP, "what may be called"},
-    {"top_logprobs", KEEP, CHAT_RESP, "what the answer holds"},
-    {"top_p", KEEP, CHAT_COMP_RESP, "sampling"},
-    {"truncation", KEEP, RESP, "what of the context the model sees"},
-    {"verbosity", KEEP, CHAT, "how long the answer is"},
-    {"web_search_options", KEEP, CHAT, "what may be called"},
+    // Dropped by some endpoint: FIELDS_DROPPED rows.
+    ROW("cache_control", U, U, U, U, D, "a hint to the provider's prompt cache"),
+    // On every endpoint, documented or not: Farthing's attributes stand in it,
+    // and a run's or step's name must not make each request another one.
+    ROW("metadata", D, D, D, D, D, "labels for the dashboard, and Farthing's attributes"),
+    ROW("model", D, D, D, D, D, "a part of the key by itself, as the client asked for it"),
+    ROW("prompt_cache_key", D, U, D, U, U, "a hint to the provider's prompt cache"),
+    ROW("prompt_cache_options", D, U, D, U, U, "a hint to the provider's prompt cache"),
+    ROW("prompt_cache_retention", D, U, D, U, U, "a hint to the provider's prompt cache"),
+    ROW("safety_identifier", D, U, D, U, U, "who asks, for abuse detection"),
+    // "auto", "default", "flex", "priority": documented as processing of the
+    // same model, in another order and at another price. From the cache the
+    // answer comes at once and costs nothing, which honours each of them.
+    ROW("service_tier", D, U, D, U, D, "latency and price of the same model"),
+    // A chat completion is stored for evaluations only. A response is stored
+    // (by default) to be fetched again, and to be continued by its id in
+    // previous_response_id: one bought with false cannot be, and must not be
+    // given to a client that expects it.
+    ROW("store", D, U, K, U, U, "what the provider keeps, and whether an id can be continued"),
+    ROW("stream", D, D, D, U, D, "how the answer is delivered"),
+    ROW("stream_options", D, D, D, U, U, "how the answer is delivered"),
+    // Replaced by safety_identifier and prompt_cache_key, and means the same.
+    ROW("user", D, D, D, D, U, "who asks; in the key where the route's scope says so"),
+
+    ROW("audio", K, U, U, U, U, "voice and format of the answer"),
+    ROW("background", U, U, K, U, U, "the answer's form: queued instead of complete"),
+    ROW("best_of", U, K, U, U, U, "which of several candidates is answered"),
+    ROW("container", U, U, U, U, K, "what tools find where they run"),
+    ROW("context_management", U, U, K, U, K, "what of the context the model sees"),
+    ROW("conversation", U, U, K, U, U, "what of the context the model sees"),
+    ROW("dimensions", U, U, U, K, U, "length of the vector"),
+    ROW("echo", U, K, U, U, U, "the prompt is part of the answer"),
+    ROW("encoding_format", U, U, U, K, U, "spelling of the vector"),
+    ROW("frequency_penalty", K, K, U, U, U, "sampling"),
+    ROW("function_call", K, U, U, U, U, "what may be called"),
+    ROW("functions", K, U, U, U, U, "what may be called"),
+    ROW("include", U, U, K, U, U, "what the answer holds"),
+    ROW("inference_geo", U, U, U, U, K, "where the model runs"),
+    ROW("input", U, U, K, K, U, "the question"),
+    ROW("instructions", U, U, K, U, U, "the question"),
+    ROW("logit_bias", K, K, U, U, U, "sampling"),
+    ROW("logprobs", K, K, U, U, U, "what the answer holds"),
+    ROW("max_completion_tokens", K, U, U, U, U, "where the answer ends"),
+    ROW("max_output_tokens", U, U, K, U, U, "where the answer ends"),
+    ROW("max_tokens", K, K, U, U, K, "where the answer ends"),
+    ROW("max_tool_calls", U, U, K, U, U, "what may be called"),
+    ROW("mcp_servers", U, U, U, U, K, "what may be called"),
+    ROW("messages", K, U, U, U, K, "the question"),
+    ROW("modalities", K, U, U, U, U, "what the answer holds"),
+    ROW("moderation", K, U, K, U, U, "whether the answer is withheld, and what it reports"),
+    ROW("n", K, K, U, U, U, "how many answers"),
+    ROW("output_config", U, U, U, U, K, "the answer's form and effort"),
+    ROW("output_format", U, U, U, U, K, "the answer's form"),
+    ROW("parallel_tool_calls", K, U, K, U, U, "what may be called"),
+    ROW("prediction", K, U, U, U, U, "what the model is given; usage tells of it"),
+    ROW("presence_penalty", K, K, U, U, U, "sampling"),
+    ROW("previous_response_id", U, U, K, U, U, "what of the context the model sees"),
+    ROW("prompt", U, K, K, U, U, "the question"),
+    ROW("reasoning", U, U, K, U, U, "how long the model thinks"),
+    ROW("reasoning_effort", K, U, U, U, U, "how long the model thinks"),
+    ROW("response_format", K, U, U, U, U, "the answer's form"),
+    ROW("seed", K, K, U, U, U, "sampling"),
+    ROW("stop", K, K, U, U, U, "where the answer ends"),
+    ROW("stop_sequences", U, U, U, U, K, "where the answer ends"),
+    ROW("suffix", U, K, U, U, U, "the question"),
+    ROW("system", U, U, U, U, K, "the question"),
+    ROW("temperature", K, K, K, U, K, "sampling"),
+    ROW("text", U, U, K, U, U, "the answer's form"),
+    ROW("thinking", U, U, U, U, K, "how long the model thinks"),
+    ROW("tool_choice", K, U, K, U, K, "what may be called"),
+    ROW("tools", K, U, K, U, K, "what may be called"),
+    ROW("top_k", U, U, U, U, K, "sampling"),
+    ROW("top_logprobs", K, U, K, U, U, "what the answer holds"),
+    ROW("top_p", K, K, K, U, K, "sampling"),
+    ROW("truncation", U, U, K, U, U, "what of the context the model sees"),
+    ROW("verbosity", K, U, U, U, U, "how long the answer is"),
+    ROW("web_search_options", K, U, U, U, U, "what may be called"),
 };
 
 const struct cache_field *cache_fields(size_t *count) {

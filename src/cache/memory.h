@@ -16,18 +16,28 @@ struct memory {
     size_t max_bytes;
     uint64_t *ghosts; // fingerprints of keys that left the small queue unused
     size_t ghost_mask;
-    // Running mean of pico-USD for a KiB kept, of what was inserted.
-    uint64_t mean_worth;
+    // Running mean, over what was inserted, of log2(price for a KiB), times 256.
+    int32_t mean_price;
+    // The latest time that was seen: what expired before it goes first.
+    int64_t now_ms;
     int64_t insertions, evictions;
 };
 
 void memory_init(struct memory *m, size_t max_bytes);
 void memory_free(struct memory *m);
 void memory_resize(struct memory *m, size_t max_bytes);
-struct cache_entry *memory_find(struct memory *m, const struct cache_key *key); // no new reference
-void memory_insert(struct memory *m, struct cache_entry *e);                   // takes the reference
-void memory_remove(struct memory *m, struct cache_entry *e);
 void memory_clear(struct memory *m);
+
+struct cache_entry *memory_find(struct memory *m, const struct cache_key *key); // no new reference
+void memory_touch(struct cache_entry *e); // it was asked for
+// Takes the reference, and keeps the entry when it fits. Replaces what stands
+// under the same key either way.
+void memory_insert(struct memory *m, struct cache_entry *e);
+void memory_remove(struct memory *m, struct cache_entry *e);
+
+// All that the shard holds, its tables too: never above max_bytes, but for
+// the tables of an empty one (MEMORY_LEAST_BYTES).
 size_t memory_bytes(const struct memory *m);
+enum { MEMORY_LEAST_BYTES = (64 + 256) * 8 };
 
 #endif
