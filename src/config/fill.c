@@ -1,9 +1,10 @@
 // Plain keys into their struct, by the table: one conversion for each kind,
 // one message for all.
+#include <stdio.h>
+
 #include "loader.h"
 
-#include <stdio.h>
-#include <stdlib.h>
+enum { SECRET_BYTES_MAX = 4096 };
 
 const char *loader_text(cfg_t *section, const char *key) {
     cfg_opt_t *opt = cfg_getopt(section, key);
@@ -24,26 +25,38 @@ struct config_slices loader_list(struct loader *l, cfg_t *section, const char *k
 // "file:PATH": the file's contents without the line end that editors add.
 static bool read_secret_file(struct loader *l, int line, const char *key, struct slice path,
                              struct slice *out) {
-    char *name = slice_dup(path);
-    if (name[0] != '/') { // beside the configuration
-        const char *slash = strrchr(l->file, '/');
-        struct slice dir = slice_make(l->file, slash == NULL ? 0 : (size_t)(slash - l->file) + 1);
-        struct slice joined = arena_printf(l->arena, "%.*s%s", SLICE_ARG(dir), name);
-        free(name);
-        name = slice_dup(joined);
+    const char *name = loader_path(l, loader_place(l, line).file, path), *why;
+    if (!loader_read_file(l, name, SECRET_BYTES_MAX, out, &why)) {
+        loader_error(l, line,
+                     "%s: cannot read the file \"%s\": %s; expected a readable file with "
+                     "the secret alone, up to %d bytes",
+                     key, loader_shown(l, slice_of(name)), why, SECRET_BYTES_MAX);
+        return false;
     }
-    FILE *f = fopen(name, "re");
-    char text[4096];
-    size_t n = f != NULL ? fread(text, 1, sizeof text, f) : 0;
-    if (f == NULL)
-        loader_error(l, line, "%s: cannot read the file \"%s\"", key, name);
-    else
-        fclose(f);
-    free(name);
-    while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r'))
-        n--;
-    *out = arena_copy(l->arena, slice_make(text, n));
-    return f != NULL;
+    while (out->len > 0 && (out->ptr[out->len - 1] == '\n' || out->ptr[out->len - 1] == '\r'))
+        out->len--;
+    if (out->len == 0)
+        loader_error(l, line, "%s: the file \"%s\" is empty; expected the secret", key,
+                     loader_shown(l, slice_of(name)));
+    return out->len > 0;
+}
+
+// A secret goes into a header field: a line break in it would forge another.
+// No message shows it.
+static void read_secret(struct loader *l, int line, const char *key, struct slice value,
+                        struct slice *out) {
+    if (slice_starts_with(value, SLICE("file:")) &&
+        !read_secret_file(l, line, key, slice_from(value, 5), &value))
+        return;
+    for (size_t i = 0; i < value.len; i++)
+        if ((unsigned char)value.ptr[i] <= ' ' || value.ptr[i] == 0x7F) {
+            loader_error(l, line,
+                         "%s: the secret has a blank or a control character in it; expected "
+                         "one word",
+                         key);
+            return;
+        }
+    *out = arena_copy(l->arena, value);
 }
 
 static bool to_bool(struct slice s, bool *out) {
@@ -81,17 +94,39 @@ static bool to_number(enum spec_kind kind, struct slice s, int64_t *out) {
     return false;
 }
 
+// A number as the file would spell it, with the largest unit that fits.
+static const char *spell(struct loader *l, enum spec_kind kind, int64_t n) {
+    static const struct {
+        enum spec_kind kind;
+        int64_t factor;
+        const char *unit;
+    } units[] = {
+        {SPEC_DURATION, 86400000, "d"}, {SPEC_DURATION, 3600000, "h"}, {SPEC_DURATION, 60000, "m"},
+        {SPEC_DURATION, 1000, "s"},     {SPEC_DURATION, 1, "ms"},      {SPEC_SIZE, 1 << 30, "g"},
+        {SPEC_SIZE, 1 << 20, "m"},      {SPEC_SIZE, 1 << 10, "k"},
+    };
+    for (size_t i = 0; n > 0 && i < FARTHING_COUNT(units); i++)
+        if (units[i].kind == kind && n % units[i].factor == 0)
+            return arena_printf(l->scratch, "%lld%s", (long long)(n / units[i].factor),
+                                units[i].unit)
+                .ptr;
+    if (kind == SPEC_MILLI)
+        return arena_printf(l->scratch, "%g", (double)n / 1000).ptr;
+    return arena_printf(l->scratch, "%lld", (long long)n).ptr;
+}
+
 static bool in_bounds(struct loader *l, int line, const struct spec_key *key, struct slice value,
                       int64_t number) {
     int64_t max = key->max == 0 ? INT64_MAX : key->max;
     if (number >= key->min && number <= max)
         return true;
-    if (key->kind == SPEC_COUNT || key->kind == SPEC_NUMBER)
-        loader_error(l, line, "%s: \"%.*s\" is out of range; expected %lld to %lld", key->name,
-                     SLICE_ARG(value), (long long)key->min, (long long)max);
+    if (key->max == 0)
+        loader_error(l, line, "%s: \"%s\" is out of range; expected %s or more", key->name,
+                     loader_shown(l, value), spell(l, key->kind, key->min));
     else
-        loader_error(l, line, "%s: \"%.*s\" is too %s; expected %s", key->name, SLICE_ARG(value),
-                     number < key->min ? "small" : "large", spec_kind_expected(key->kind));
+        loader_error(l, line, "%s: \"%s\" is out of range; expected %s to %s", key->name,
+                     loader_shown(l, value), spell(l, key->kind, key->min),
+                     spell(l, key->kind, max));
     return false;
 }
 
@@ -111,11 +146,7 @@ static void convert(struct loader *l, int line, const struct spec_key *key, stru
         *(struct slice *)(void *)at = arena_copy(l->arena, value);
         return;
     case SPEC_SECRET:
-        if (slice_starts_with(value, SLICE("file:")))
-            (void)read_secret_file(l, line, key->name, slice_from(value, 5),
-                                   (struct slice *)(void *)at);
-        else
-            *(struct slice *)(void *)at = arena_copy(l->arena, value);
+        read_secret(l, line, key->name, value, (struct slice *)(void *)at);
         return;
     case SPEC_BOOL:
     case SPEC_FLAG:
@@ -142,7 +173,7 @@ static void convert(struct loader *l, int line, const struct spec_key *key, stru
     case SPEC_SPECIAL:
         return;
     }
-    loader_error(l, line, "%s: \"%.*s\" is not valid; expected %s", key->name, SLICE_ARG(value),
+    loader_error(l, line, "%s: \"%s\" is not valid; expected %s", key->name, loader_shown(l, value),
                  spec_kind_expected(key->kind));
 }
 
@@ -162,12 +193,12 @@ void loader_fill(struct loader *l, cfg_t *section, const struct spec_section *sp
         bool given = opt != NULL && cfg_opt_size(opt) > 0 && cfg_opt_getnstr(opt, 0) != NULL;
         int line = given ? loader_line(l, section, key->name) : 0;
         if (given && key->not_enforced)
-            loader_warn(l, line, "'%s' is checked but not enforced by this version", key->name);
+            loader_warn(l, line, "%s is checked but not enforced by this version", key->name);
         if (key->kind == SPEC_SPECIAL)
             continue;
         if (key->kind == SPEC_LIST) {
-            struct config_slices list = given ? loader_list(l, section, key->name)
-                                              : (struct config_slices){0};
+            struct config_slices list =
+                given ? loader_list(l, section, key->name) : (struct config_slices){0};
             if (!given && key->initial != NULL) {
                 struct slice *one = arena_alloc(l->arena, sizeof *one);
                 *one = slice_of(key->initial);

@@ -1,191 +1,161 @@
-// From a file to a snapshot: libconfuse reads the syntax, the table says what
-// may stand where, build.c puts it together. All errors are reported that can
-// be told apart, in the order of their lines.
-#include "loader.h"
-
+// From a file to a snapshot: source.c looks at the text, syntax.c has libconfuse
+// read it, build.c puts the snapshot together by the table. All errors are
+// reported that can be told apart, in the order of their lines.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-static struct loader *current; // libconfuse's callbacks carry no argument of ours
+#include "loader.h"
 
-static struct slice format(struct arena *arena, const char *fmt, va_list args) {
-    char text[512];
-    vsnprintf(text, sizeof text, fmt, args);
-    return arena_copy(arena, slice_of(text));
+enum {
+    FILE_BYTES_MAX = 16 << 20,
+    SHOWN_BYTES_MAX = 100, // of a value in a message
+};
+
+// ----------------------------------------------------------------- messages
+
+const char *loader_format(struct arena *arena, const char *fmt, va_list args) {
+    va_list again;
+    va_copy(again, args);
+    int length = vsnprintf(NULL, 0, fmt, again);
+    va_end(again);
+    size_t room = length < 0 ? 1 : (size_t)length + 1;
+    char *text = arena_calloc(arena, room);
+    vsnprintf(text, room, fmt, args);
+    return text;
+}
+
+static void add(struct message **messages, size_t *count, int line, const char *text) {
+    *messages = base_realloc(*messages, (*count + 1) * sizeof **messages);
+    (*messages)[*count] = (struct message){line, (unsigned)*count, text};
+    *count += 1;
 }
 
 void loader_error(struct loader *l, int line, const char *fmt, ...) {
     va_list args;
     va_start(args, fmt);
-    struct slice text = format(l->arena, fmt, args);
+    add(&l->errors, &l->error_count, line, loader_format(l->scratch, fmt, args));
     va_end(args);
-    l->errors = base_realloc(l->errors, (l->error_count + 1) * sizeof *l->errors);
-    l->errors[l->error_count++] = (struct message){line, (char *)(uintptr_t)text.ptr};
 }
 
 void loader_warn(struct loader *l, int line, const char *fmt, ...) {
     va_list args;
     va_start(args, fmt);
-    struct slice text = format(l->arena, fmt, args);
+    add(&l->warnings, &l->warning_count, line, loader_format(l->scratch, fmt, args));
     va_end(args);
-    l->warnings = base_realloc(l->warnings, (l->warning_count + 1) * sizeof *l->warnings);
-    l->warnings[l->warning_count++] =
-        arena_printf(l->arena, "%s:%d: warning: %.*s", l->file, line, SLICE_ARG(text));
 }
 
-// ------------------------------------------------------------------- lines
-
-static struct slice line_key(char *out, size_t room, const cfg_t *section, const char *key) {
-    int n = snprintf(out, room, "%p/%s", (const void *)section, key);
-    return slice_make(out, (size_t)n);
-}
-
-void loader_note_line(struct loader *l, cfg_t *section, const char *key, int line) {
-    char text[128];
-    if (line < 1)
-        line = 1;
-    // Stored one up: a table holds no NULL.
-    table_put(l->lines, line_key(text, sizeof text, section, key), (void *)(intptr_t)line);
-    struct slice first = line_key(text, sizeof text, section, "");
-    if (table_get(l->lines, first) == NULL)
-        table_put(l->lines, first, (void *)(intptr_t)line);
-}
-
-int loader_line(struct loader *l, cfg_t *section, const char *key) {
-    char text[128];
-    intptr_t line = 0;
-    if (section != NULL)
-        line = (intptr_t)table_get(l->lines,
-                                   line_key(text, sizeof text, section, key != NULL ? key : ""));
-    if (line == 0 && section != NULL)
-        line = section->line;
-    return line > 0 ? (int)line : 1;
-}
-
-// -------------------------------------------------------- libconfuse's side
-
-static int on_value(cfg_t *section, cfg_opt_t *opt) {
-    loader_note_line(current, section, cfg_opt_name(opt), section->line);
-    return 0;
-}
-
-static const struct spec_section *spec_of(const cfg_t *section) {
-    if (section == NULL || section->name == NULL || strcmp(section->name, "root") == 0)
-        return NULL;
-    size_t count;
-    const struct spec_section *all = spec_sections(&count);
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(all[i].name, section->name) == 0 &&
-            // Two sections are called cache: the one inside a route has `scope`.
-            (strcmp(section->name, "cache") != 0 ||
-             (cfg_getopt((cfg_t *)(uintptr_t)section, "scope") != NULL) == (all[i].parent[0] != '\0')))
-            return &all[i];
-    return NULL;
-}
-
-static bool told; // an unknown word was reported; the parser gives up behind it
-
-static void on_syntax_error(cfg_t *section, const char *fmt, va_list args) {
-    char text[400];
-    vsnprintf(text, sizeof text, fmt, args);
-    int line = section != NULL ? section->line : 1;
-    struct slice said = slice_of(text), prefix = SLICE("no such option '");
-    if (!slice_starts_with(said, prefix)) {
-        loader_error(current, line, "%s", text);
-        told = true;
-        return;
+const char *loader_shown(struct loader *l, struct slice value) {
+    struct buffer text = {0};
+    size_t shown = value.len > SHOWN_BYTES_MAX ? SHOWN_BYTES_MAX : value.len;
+    while (shown < value.len && shown > 0 && ((unsigned char)value.ptr[shown] & 0xC0) == 0x80)
+        shown--; // not in the middle of a character
+    for (size_t i = 0; i < shown; i++) {
+        unsigned char c = (unsigned char)value.ptr[i];
+        if (c < ' ' || c == 0x7F)
+            buffer_printf(&text, "\\x%02x", c);
+        else
+            buffer_append_char(&text, (char)c);
     }
-    struct slice word = slice_from(said, prefix.len);
-    if (slice_ends_with(word, SLICE("'")))
-        word.len--;
-    const struct spec_section *spec = spec_of(section);
-    const char *nearest = spec_nearest(spec, word);
-    const char *where = spec != NULL ? spec->name : "the file";
-    if (nearest != NULL)
-        loader_error(current, line, "\"%.*s\" is not a key of %s; did you mean \"%s\"?",
-                     SLICE_ARG(word), where, nearest);
-    else
-        loader_error(current, line, "\"%.*s\" is not a key of %s; docs/configuration.md has them all",
-                     SLICE_ARG(word), where);
-    told = true;
+    if (shown < value.len)
+        BUFFER_LITERAL(&text, "...");
+    const char *copy = arena_string(l->scratch, buffer_slice(&text));
+    buffer_free(&text);
+    return copy;
 }
-
-// libconfuse's options of a section (NULL: of the file), keys and sections.
-static cfg_opt_t *make_options(struct arena *arena, const struct spec_section *own) {
-    size_t section_count, count = 0;
-    const struct spec_section *all = spec_sections(&section_count);
-    const char *inside = own != NULL ? own->name : "";
-    size_t most = section_count + (own != NULL ? own->key_count : 0) + 1;
-    cfg_opt_t *options = arena_calloc(arena, most * sizeof *options);
-    for (size_t i = 0; own != NULL && i < own->key_count; i++) {
-        const struct spec_key *key = &own->keys[i];
-        bool list = key->kind == SPEC_LIST || key->list;
-        cfg_opt_t plain = CFG_STR(key->name, NULL, CFGF_NONE);
-        cfg_opt_t many = CFG_STR_LIST(key->name, NULL, CFGF_NONE);
-        options[count] = list ? many : plain;
-        options[count++].validcb = on_value;
-    }
-    for (size_t i = 0; i < section_count; i++) {
-        bool child = strcmp(all[i].parent, inside) == 0 && (own == NULL || own->parent[0] == '\0');
-        if (!child)
-            continue;
-        cfg_opt_t *sub = make_options(arena, &all[i]);
-        cfg_flag_t flags = all[i].titled ? CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES : CFGF_NONE;
-        cfg_opt_t section = CFG_SEC(all[i].name, sub, flags);
-        options[count++] = section;
-    }
-    cfg_opt_t end = CFG_END();
-    options[count] = end;
-    return options;
-}
-
-// ------------------------------------------------------------------ the whole
 
 static int by_line(const void *a, const void *b) {
     const struct message *x = a, *y = b;
-    return x->line != y->line ? (x->line < y->line ? -1 : 1) : 0;
+    if (x->line != y->line)
+        return x->line < y->line ? -1 : 1;
+    return (x->order > y->order) - (x->order < y->order);
 }
 
-static void report(struct loader *l, struct buffer *messages) {
-    qsort(l->errors, l->error_count, sizeof *l->errors, by_line);
-    for (size_t i = 0; i < l->error_count; i++)
-        buffer_printf(messages, "%s:%d: %s\n", l->file, l->errors[i].line, l->errors[i].text);
+static void sort(struct message *messages, size_t count) {
+    if (count > 0)
+        qsort(messages, count, sizeof *messages, by_line);
 }
 
-static void parse(struct loader *l, struct slice text) {
-    struct arena *scratch = arena_new(32 * 1024);
-    cfg_t *root = cfg_init(make_options(scratch, NULL), CFGF_NONE);
-    char *copy = slice_dup(text);
-    cfg_set_error_function(root, on_syntax_error);
-    told = false;
-    loader_check_environment(l, text);
-    // An empty buffer would be an error to libconfuse; to us it is a file
-    // without a provider.
-    bool blank = slice_trim(text).len == 0;
-    int result = blank ? CFG_SUCCESS : cfg_parse_buf(root, copy);
-    if (result == CFG_SUCCESS)
-        loader_build(l, root);
-    else if (!told)
-        loader_error(l, root->line > 0 ? root->line : 1, "the syntax is not valid here");
-    cfg_free(root);
-    free(copy);
-    arena_free(scratch);
+static void report_errors(struct loader *l, struct buffer *messages) {
+    sort(l->errors, l->error_count);
+    for (size_t i = 0; i < l->error_count; i++) {
+        struct place p = loader_place(l, l->errors[i].line);
+        buffer_printf(messages, "%s:%d: %s\n", p.file, p.file_line, l->errors[i].text);
+    }
 }
+
+static void keep_warnings(struct loader *l) {
+    sort(l->warnings, l->warning_count);
+    struct slice *kept = arena_alloc(l->arena, l->warning_count * sizeof *kept);
+    for (size_t i = 0; i < l->warning_count; i++) {
+        struct place p = loader_place(l, l->warnings[i].line);
+        kept[i] =
+            arena_printf(l->arena, "%s:%d: warning: %s", p.file, p.file_line, l->warnings[i].text);
+    }
+    l->snapshot->config.warnings = (struct config_slices){kept, l->warning_count};
+}
+
+// -------------------------------------------------------------------- files
+
+static bool read_stream(FILE *f, size_t max, struct buffer *text, const char **why) {
+    size_t n;
+    do {
+        buffer_reserve(text, 4096);
+        n = fread(text->ptr + text->len, 1, 4096, f);
+        text->len += n;
+    } while (n > 0 && text->len <= max);
+    if (ferror(f))
+        *why = strerror(errno);
+    else if (text->len > max)
+        *why = "the file is too large";
+    else
+        return true;
+    return false;
+}
+
+static bool read_file(const char *path, size_t max, struct buffer *text, const char **why) {
+    FILE *f = fopen(path, "re");
+    if (f == NULL) {
+        *why = strerror(errno);
+        return false;
+    }
+    bool ok = read_stream(f, max, text, why);
+    fclose(f);
+    return ok;
+}
+
+bool loader_read_file(struct loader *l, const char *path, size_t max, struct slice *out,
+                      const char **why) {
+    struct buffer text = {0};
+    bool ok = read_file(path, max, &text, why);
+    *out = ok ? arena_copy(l->scratch, buffer_slice(&text)) : SLICE_NONE;
+    buffer_free(&text);
+    return ok;
+}
+
+const char *loader_path(struct loader *l, const char *file, struct slice path) {
+    const char *slash = strrchr(file, '/');
+    bool absolute = slice_starts_with(path, SLICE("/"));
+    struct slice directory =
+        slice_make(file, slash == NULL || absolute ? 0 : (size_t)(slash - file) + 1);
+    return arena_printf(l->scratch, "%.*s%.*s", SLICE_ARG(directory), SLICE_ARG(path)).ptr;
+}
+
+// ---------------------------------------------------------------- the whole
 
 static const struct config *finish(struct loader *l, struct buffer *messages) {
     static uint64_t generation;
     struct snapshot *snapshot = l->snapshot;
-    report(l, messages);
+    report_errors(l, messages);
+    keep_warnings(l);
     bool failed = l->error_count > 0;
-    if (l->warning_count > 0) {
-        struct slice *kept = arena_alloc(l->arena, l->warning_count * sizeof *kept);
-        memcpy(kept, l->warnings, l->warning_count * sizeof *kept);
-        snapshot->config.warnings = (struct config_slices){kept, l->warning_count};
-    }
     free(l->errors);
     free(l->warnings);
+    free(l->places);
+    free(l->section_lines);
+    buffer_free(&l->text);
     table_free(l->lines);
+    arena_free(l->scratch);
     if (failed) {
         config_unref(&snapshot->config);
         return NULL;
@@ -194,7 +164,8 @@ static const struct config *finish(struct loader *l, struct buffer *messages) {
     return &snapshot->config;
 }
 
-const struct config *config_load_text(struct slice text, const char *name, struct buffer *messages) {
+const struct config *config_load_text(struct slice text, const char *name,
+                                      struct buffer *messages) {
     struct arena *arena = arena_new(16 * 1024);
     struct snapshot *snapshot = arena_calloc(arena, sizeof *snapshot);
     snapshot->arena = arena;
@@ -204,37 +175,25 @@ const struct config *config_load_text(struct slice text, const char *name, struc
         .file = snapshot->config.file.ptr,
         .snapshot = snapshot,
         .arena = arena,
+        .scratch = arena_new(32 * 1024),
         .lines = table_new(),
     };
-    current = &l;
-    if (slice_find_char(text, '\0') >= 0)
-        loader_error(&l, 1, "the file contains a NUL byte; expected text");
-    else
-        parse(&l, text);
-    current = NULL;
+    cfg_t *root = loader_scan(&l, text) ? loader_parse(&l) : NULL;
+    if (root != NULL) {
+        loader_build(&l, root);
+        cfg_free(root);
+    }
     return finish(&l, messages);
 }
 
 const struct config *config_load(const char *path, struct buffer *messages) {
-    FILE *f = fopen(path, "re");
-    if (f == NULL) {
-        buffer_printf(messages, "%s:1: cannot open the file: %s\n", path, strerror(errno));
-        return NULL;
-    }
     struct buffer text = {0};
-    size_t n;
-    do {
-        buffer_reserve(&text, 4096);
-        n = fread(text.ptr + text.len, 1, 4096, f);
-        text.len += n;
-    } while (n > 0 && text.len < (16 << 20));
-    bool failed = ferror(f) != 0;
-    fclose(f);
+    const char *why;
     const struct config *config = NULL;
-    if (failed)
-        buffer_printf(messages, "%s:1: cannot read the file\n", path);
-    else
+    if (read_file(path, FILE_BYTES_MAX, &text, &why))
         config = config_load_text(buffer_slice(&text), path, messages);
+    else
+        buffer_printf(messages, "%s:1: cannot read the file: %s\n", path, why);
     buffer_free(&text);
     return config;
 }

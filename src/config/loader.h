@@ -1,5 +1,8 @@
 // One reading of a file: shared by the files of this room that make a
 // snapshot. libconfuse has global state, so there is one at a time.
+//
+// A line number in here counts the lines of the whole text that libconfuse is
+// given, includes and all; messages translate it into a file and its line.
 #ifndef FARTHING_CONFIG_LOADER_H
 #define FARTHING_CONFIG_LOADER_H
 
@@ -9,7 +12,15 @@
 
 struct message {
     int line;
-    char *text;
+    unsigned order; // of arising, so that sorting by line keeps it
+    const char *text;
+};
+
+// From `line` of the whole text on, the lines are those of `file`, from `file_line` on.
+struct place {
+    int line;
+    const char *file;
+    int file_line;
 };
 
 // The snapshot and what keeps it alive.
@@ -22,22 +33,48 @@ struct snapshot {
 struct loader {
     const char *file;
     struct snapshot *snapshot;
-    struct arena *arena;
-    struct table *lines;    // "section pointer/key" -> line
-    struct message *errors; // sorted by line at the end
+    struct arena *arena; // the snapshot's: what must live as long as it
+    struct arena *scratch;
+    // source.c
+    struct buffer text; // what libconfuse reads
+    struct place *places;
+    size_t place_count;
+    int *section_lines; // where each section begins, in the order in which they end
+    size_t section_count;
+    // syntax.c
+    size_t sections_ended;
+    struct table *lines;     // "section pointer/key" -> line
+    const char *last_secret; // the key, when the last value read was a secret
+    int last_line;           // of the last value read
+    // load.c
+    struct message *errors;
     size_t error_count;
-    struct slice *warnings;
+    struct message *warnings;
     size_t warning_count;
 };
 
+// load.c
 void loader_error(struct loader *l, int line, const char *fmt, ...) FARTHING_PRINTF(3, 4);
 void loader_warn(struct loader *l, int line, const char *fmt, ...) FARTHING_PRINTF(3, 4);
-// Line of a key in a section; of the section's first key when `key` is NULL.
-int loader_line(struct loader *l, cfg_t *section, const char *key);
-void loader_note_line(struct loader *l, cfg_t *section, const char *key, int line);
+const char *loader_format(struct arena *arena, const char *fmt, va_list args) FARTHING_PRINTF(2, 0)
+    __attribute__((nonnull));
+// A value from the file as a message shows it: in one line, and not endless.
+const char *loader_shown(struct loader *l, struct slice value);
+bool loader_read_file(struct loader *l, const char *path, size_t max, struct slice *out,
+                      const char **why);
+// A path of the file's, relative to the directory that the file is in.
+const char *loader_path(struct loader *l, const char *file, struct slice path);
 
-// environment.c: reports each ${NAME} that is not set.
-void loader_check_environment(struct loader *l, struct slice text);
+// source.c: includes, comments, and what libconfuse cannot report, before it
+// sees the text. False when it must not see it at all.
+bool loader_scan(struct loader *l, struct slice text) FARTHING_MUST_CHECK;
+struct place loader_place(const struct loader *l, int line);
+
+// syntax.c: the text into libconfuse's tree. NULL after an error.
+cfg_t *loader_parse(struct loader *l);
+// Line of a key in a section, or of where the section begins when `key` is NULL.
+int loader_line(struct loader *l, cfg_t *section, const char *key);
+int loader_item_line(struct loader *l, cfg_t *section, const char *key, size_t item);
 
 // fill.c: every plain key of a section into its struct, by the table.
 void loader_fill(struct loader *l, cfg_t *section, const struct spec_section *spec, void *target);
@@ -46,5 +83,34 @@ struct config_slices loader_list(struct loader *l, cfg_t *section, const char *k
 
 // build.c: the sections into the snapshot, and what refers to what.
 void loader_build(struct loader *l, cfg_t *root);
+
+// What its parts share. Each part builds its sections into the snapshot.
+struct config *loader_config(struct loader *l);
+void *loader_many(struct loader *l, size_t count, size_t size);
+void loader_fill_named(struct loader *l, cfg_t *section, const char *parent, const char *name,
+                       void *target);
+// The section's title, checked: names go into headers, logs and metrics.
+struct slice loader_title(struct loader *l, cfg_t *section);
+// The position of the key's value among the words, `otherwise` when it is not
+// set, and after an error that names the words.
+size_t loader_choice(struct loader *l, cfg_t *section, const char *key, const char *const *words,
+                     size_t count, size_t otherwise);
+// "known: a, b, c", for a message about a name that refers to nothing. The
+// name is the first member of every titled section's struct.
+#define LOADER_KNOWN(l, array, count) loader_known_names((l), (array), (count), sizeof *(array))
+const char *loader_known_names(struct loader *l, const void *array, size_t count, size_t size);
+
+void loader_build_server(struct loader *l, cfg_t *root); // build_server.c
+void loader_build_store(struct loader *l, cfg_t *root);
+void loader_build_log(struct loader *l, cfg_t *root);
+void loader_build_providers(struct loader *l, cfg_t *root); // build_provider.c
+void loader_build_models(struct loader *l, cfg_t *root);    // build_model.c
+void loader_build_tiers(struct loader *l, cfg_t *root);
+void loader_build_classifier(struct loader *l, cfg_t *root);
+// The tier of that name, or NULL after an error.
+const struct config_tier *loader_tier(struct loader *l, int line, const char *key,
+                                      struct slice name);
+void loader_build_routes(struct loader *l, cfg_t *root);  // build_route.c
+void loader_build_tenants(struct loader *l, cfg_t *root); // build_tenant.c
 
 #endif

@@ -21,7 +21,9 @@ void config_write_reference(struct buffer *out) {
                    "This page is made from the table in `src/config/spec.c` by "
                    "`scripts/update-docs`.\n\n"
                    "The syntax is libconfuse's: `section \"title\" { key = value }`, lists in braces, "
-                   "comments after `#`. Unknown sections and keys are errors. `${NAME}` takes an "
+                   "comments after `#` or `//` and between `/*` and `*/`. "
+                   "`include(\"FILE\")` puts another file in its place, found beside the one "
+                   "that names it. Unknown sections and keys are errors. `${NAME}` takes an "
                    "environment variable, and an unset one is an error; `file:PATH` in a secret reads "
                    "a file, beside the configuration unless the path is absolute. "
                    "`farthing -t -c FILE` checks a file.\n");

@@ -18,7 +18,7 @@ enum spec_kind {
     SPEC_MILLI,    // int64_t thousandths of a decimal number
     SPEC_SECRET,   // text; file: read; never shown
     SPEC_FLAG,     // int: 1, 0 or CONFIG_UNSET
-    SPEC_SPECIAL,  // list or text that read.c handles by itself
+    SPEC_SPECIAL,  // list or text that build_*.c reads by itself
 };
 
 struct spec_key {

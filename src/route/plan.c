@@ -136,17 +136,29 @@ static bool add_bare(struct plan *p, enum api_endpoint endpoint, struct slice na
     return true;
 }
 
+// A name can be as long as the body; the advice behind it must still fit.
+static struct slice shown(struct slice name) {
+    enum { SHOWN_BYTES_MAX = 100 };
+    if (name.len <= SHOWN_BYTES_MAX)
+        return name;
+    name.len = SHOWN_BYTES_MAX;
+    while (name.len > 0 && ((unsigned char)name.ptr[name.len] & 0xC0) == 0x80)
+        name.len--; // not in the middle of a character
+    return name;
+}
+
 static bool explain(const struct plan *p, const struct route_question *q, struct error *err) {
+    struct slice model = shown(q->model);
     if (p->config->tier_count == 0 && p->config->model_count == 0)
         return error_set(err,
                          "No model fits \"%.*s\": say \"provider/model\"; this proxy has %zu "
                          "providers, the first is \"%.*s\".",
-                         SLICE_ARG(q->model), p->config->provider_count,
+                         SLICE_ARG(model), p->config->provider_count,
                          SLICE_ARG(p->config->providers[0].name));
     return error_set(err,
                      "The model \"%.*s\" is not known here: ask for \"auto\", a tier, or one of "
                      "the models of GET /v1/models.",
-                     SLICE_ARG(q->model));
+                     SLICE_ARG(model));
 }
 
 size_t route_plan(const struct config *config, const struct config_route *route,

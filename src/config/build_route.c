@@ -1,0 +1,86 @@
+// Routes: how requests of one kind are served.
+#include "loader.h"
+
+static void read_client_gone(struct loader *l, cfg_t *section, struct config_route *r) {
+    const char *text = loader_text(section, "on_client_gone");
+    if (text == NULL)
+        return;
+    struct slice value = slice_of(text);
+    if (slice_equal(value, SLICE("cancel")))
+        r->on_client_gone = CONFIG_GONE_CANCEL;
+    else if (slice_equal(value, SLICE("finish")))
+        r->on_client_gone = CONFIG_GONE_FINISH;
+    else if (slice_starts_with(value, SLICE("wait ")) &&
+             config_parse_duration(slice_trim(slice_from(value, 5)), &r->on_client_gone_wait_ms))
+        r->on_client_gone = CONFIG_GONE_WAIT;
+    else
+        loader_error(l, loader_line(l, section, "on_client_gone"),
+                     "on_client_gone: \"%s\" is not valid; expected \"cancel\", \"finish\" or "
+                     "\"wait 15s\"",
+                     loader_shown(l, value));
+}
+
+static void check_paths(struct loader *l, cfg_t *match, const struct config_route *r) {
+    for (size_t i = 0; i < r->match_paths.count; i++)
+        if (!slice_starts_with(r->match_paths.items[i], SLICE("/v1/")))
+            loader_error(l, loader_item_line(l, match, "paths", i),
+                         "paths: \"%s\" is no path of the API; expected one below /v1/",
+                         loader_shown(l, r->match_paths.items[i]));
+}
+
+static void check_escalation(struct loader *l, cfg_t *section, const struct config_route *r) {
+    static const char *const reasons[] = {"error", "timeout",     "length",
+                                          "empty", "json_schema", "refusal"};
+    for (size_t i = 0; i < r->escalate_on.count; i++) {
+        bool known = false;
+        for (size_t k = 0; k < FARTHING_COUNT(reasons); k++)
+            known = known || slice_equal(r->escalate_on.items[i], slice_of(reasons[k]));
+        if (!known)
+            loader_error(
+                l, loader_item_line(l, section, "escalate_on", i),
+                "escalate_on: \"%s\" is not valid; expected error, timeout, length, empty, "
+                "json_schema or refusal",
+                loader_shown(l, r->escalate_on.items[i]));
+    }
+}
+
+static void read_tiers(struct loader *l, cfg_t *section, struct config_route *r) {
+    struct config_slices names = loader_list(l, section, "tiers");
+    r->tiers = loader_many(l, names.count, sizeof *r->tiers);
+    for (size_t t = 0; t < names.count; t++) {
+        const struct config_tier *tier =
+            loader_tier(l, loader_item_line(l, section, "tiers", t), "tiers", names.items[t]);
+        if (tier != NULL)
+            r->tiers[r->tier_count++] = tier;
+    }
+}
+
+static void build_route(struct loader *l, cfg_t *section, struct config_route *r) {
+    static const char *const scopes[] = {"tenant", "user"}; // as enum config_cache_scope
+    cfg_t *match = cfg_getsec(section, "match"), *cache = cfg_getsec(section, "cache");
+    r->name = loader_title(l, section);
+    loader_fill_named(l, section, "", "route", r);
+    loader_fill_named(l, match, "route", "match", r);
+    loader_fill_named(l, cache, "route", "cache", r);
+    r->cache.scope = (enum config_cache_scope)loader_choice(
+        l, cache, "scope", scopes, FARTHING_COUNT(scopes), CONFIG_SCOPE_TENANT);
+    read_client_gone(l, section, r);
+    check_paths(l, match, r);
+    check_escalation(l, section, r);
+    read_tiers(l, section, r);
+    if (r->override_model && loader_config(l)->tier_count == 0)
+        loader_error(l, loader_line(l, section, "override_model"),
+                     "override_model: there is no tier to decide; expected at least one section "
+                     "tier \"NAME\" { models = {\"provider/model\"} }");
+}
+
+void loader_build_routes(struct loader *l, cfg_t *root) {
+    unsigned count = cfg_size(root, "route");
+    struct config_route *all = loader_many(l, count, sizeof *all);
+    for (unsigned i = 0; i < count; i++) {
+        all[i].index = i;
+        build_route(l, cfg_getnsec(root, "route", i), &all[i]);
+    }
+    loader_config(l)->routes = all;
+    loader_config(l)->route_count = count;
+}

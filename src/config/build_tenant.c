@@ -1,0 +1,111 @@
+// Tenants: who may ask, and what they may spend.
+#include "loader.h"
+
+// --------------------------------------------------------------------- keys
+
+// Messages never show a value: it may be the key itself.
+// `owners` has the keys of all tenants so far.
+static void read_keys(struct loader *l, cfg_t *section, struct config_tenant *t,
+                      struct table *owners) {
+    struct config_slices keys = loader_list(l, section, "keys");
+    uint8_t(*digests)[DIGEST_LEN] = loader_many(l, keys.count, sizeof *digests);
+    struct slice prefix = SLICE("sha256:");
+    uint8_t nothing[DIGEST_LEN]; // what sha256sum says of a variable that is not set
+    digest_sha256(SLICE_NONE, nothing);
+    t->key_digests = (const uint8_t(*)[DIGEST_LEN])digests;
+    for (size_t i = 0; i < keys.count; i++) {
+        int line = loader_item_line(l, section, "keys", i);
+        uint8_t *digest = digests[t->key_count];
+        if (!slice_starts_with(keys.items[i], prefix) ||
+            !digest_unhex(slice_from(keys.items[i], prefix.len), digest, DIGEST_LEN)) {
+            loader_error(l, line,
+                         "keys: key %zu of tenant \"%s\" is not valid; expected \"sha256:\" and 64 "
+                         "hex digits (printf %%s KEY | sha256sum)",
+                         i + 1, loader_shown(l, t->name));
+            continue;
+        }
+        if (memcmp(digest, nothing, DIGEST_LEN) == 0) {
+            loader_error(l, line,
+                         "keys: key %zu of tenant \"%s\" is the digest of an empty text; "
+                         "expected that of a key",
+                         i + 1, loader_shown(l, t->name));
+            continue;
+        }
+        const struct config_tenant *owner = table_get(owners, slice_make(digest, DIGEST_LEN));
+        if (owner != NULL) {
+            loader_error(
+                l, line,
+                "keys: key %zu of tenant \"%s\" is a key of tenant \"%s\" already; expected "
+                "each key once",
+                i + 1, loader_shown(l, t->name), loader_shown(l, owner->name));
+            continue;
+        }
+        table_put(owners, slice_make(digest, DIGEST_LEN), t);
+        t->key_count++;
+    }
+    if (keys.count == 0)
+        loader_error(l, loader_line(l, section, NULL),
+                     "tenant \"%s\" has no keys; expected keys = {\"sha256:...\"}",
+                     loader_shown(l, t->name));
+}
+
+// ------------------------------------------------------------------ budgets
+
+static void build_budget(struct loader *l, cfg_t *section, struct config_budget *budget) {
+    enum { TOTAL = 4 };
+    static const char *const windows[] = {"1h", "1d", "1w", "1mo", "total"};
+    static const int64_t hours[] = {1, 24, 7 * 24, 30 * 24, 0};
+    budget->name = loader_title(l, section);
+    loader_fill_named(l, section, "tenant", "budget", budget);
+    size_t window = loader_choice(l, section, "window", windows, FARTHING_COUNT(windows), TOTAL);
+    budget->window_ms = hours[window] * 3600 * 1000;
+    if (loader_text(section, "amount") == NULL)
+        loader_error(l, loader_line(l, section, NULL),
+                     "budget \"%s\" has no amount; expected amount = \"50 usd\"",
+                     loader_shown(l, budget->name));
+}
+
+static void read_budgets(struct loader *l, cfg_t *section, struct config_tenant *t) {
+    unsigned count = cfg_size(section, "budget");
+    struct config_budget *all = loader_many(l, count, sizeof *all);
+    for (unsigned i = 0; i < count; i++)
+        build_budget(l, cfg_getnsec(section, "budget", i), &all[i]);
+    t->budgets = all;
+    t->budget_count = count;
+}
+
+// ------------------------------------------------------------------ tenants
+
+static void check_route_globs(struct loader *l, cfg_t *section, const struct config_tenant *t) {
+    for (size_t g = 0; g < t->routes.count; g++) {
+        bool fits = slice_equal(t->routes.items[g], SLICE("*"));
+        for (size_t r = 0; r < loader_config(l)->route_count; r++)
+            fits = fits || slice_glob(t->routes.items[g], loader_config(l)->routes[r].name);
+        if (!fits)
+            loader_warn(l, loader_item_line(l, section, "routes", g),
+                        "routes: no route fits \"%s\"", loader_shown(l, t->routes.items[g]));
+    }
+}
+
+void loader_build_tenants(struct loader *l, cfg_t *root) {
+    unsigned count = cfg_size(root, "tenant");
+    struct config_tenant *all = loader_many(l, count, sizeof *all);
+    struct table *owners = table_new();
+    for (unsigned i = 0; i < count; i++) {
+        cfg_t *section = cfg_getnsec(root, "tenant", i);
+        all[i].index = i;
+        all[i].name = loader_title(l, section);
+        loader_fill_named(l, section, "", "tenant", &all[i]);
+        read_keys(l, section, &all[i], owners);
+        read_budgets(l, section, &all[i]);
+        check_route_globs(l, section, &all[i]);
+    }
+    table_free(owners);
+    if (count == 0) {
+        all[0].name = SLICE("default");
+        loader_fill_named(l, NULL, "", "tenant", &all[0]);
+        count = 1;
+    }
+    loader_config(l)->tenants = all;
+    loader_config(l)->tenant_count = count;
+}

@@ -1,0 +1,299 @@
+// Every key of every section: a value that is taken, and values that are
+// refused at their line, with what was seen and what would have been right.
+// A key without a row here fails the test.
+#include "config_fixture.h"
+#include "spec.h"
+
+#define MODELS      PROVIDER "tier \"t\" { models = {\"p/m\"} }\n"
+#define TENANT_HEAD "tenant \"a\" { keys = {\"" DIGEST_A "\"}\n"
+
+struct row {
+    const char *parent, *section, *key;
+    const char *valid;   // as the file spells it
+    const char *invalid; // NULL: any text is valid
+    const char *seen;    // of the invalid value, in the message
+    const char *expected;
+};
+
+#define DURATION_BAD "\"10 parsecs\"", "10 parsecs", "a duration such as"
+#define SIZE_BAD     "\"99999999999g\"", "99999999999g", "a size such as"
+#define NUMBER_BAD   "\"many\"", "many", "a whole number"
+#define MONEY_BAD    "\"2 eur\"", "2 eur", "an amount such as"
+#define RATE_BAD     "\"600\"", "600", "a rate such as"
+#define BOOL_BAD     "maybe", "maybe", "true or false"
+#define ANY_TEXT     NULL, NULL, NULL
+
+static const struct row rows[] = {
+    {"", "server", "listen", "{\"127.0.0.1:0\", \"[::1]:0\"}", "{\"nowhere\"}", "nowhere",
+     "host:port"},
+    {"", "server", "admin_listen", "\"localhost:9\"", "\"127.0.0.1:65536\"", "65536", "host:port"},
+    {"", "server", "workers", "4", "65", "65", "from 1 to 64"},
+    {"", "server", "workers", "\"auto\"", "0", "0", "\"auto\""},
+    {"", "server", "workers", "1", "-1", "-1", "\"auto\""},
+    {"", "server", "max_body", "\"1k\"", SIZE_BAD},
+    {"", "server", "max_body", "\"1g\"", "\"1025m\"", "1025m", "1k to 1g"},
+    {"", "server", "max_body", "1024", "1023", "1023", "1k to 1g"},
+    {"", "server", "max_headers_size", "\"32k\"", "\"2m\"", "2m", "1k to 1m"},
+    {"", "server", "max_headers", "8", "7", "7", "8 to 1000"},
+    {"", "server", "max_headers", "1000", "4294967304", "4294967304", "8 to 1000"},
+    {"", "server", "header_timeout", "\"10ms\"", "\"9ms\"", "9ms", "10ms to 1d"},
+    {"", "server", "body_timeout", "\"24h\"", "\"25h\"", "25h", "10ms to 1d"},
+    {"", "server", "keepalive_timeout", "\"75s\"", DURATION_BAD},
+    {"", "server", "write_timeout", "\"60s\"", DURATION_BAD},
+    {"", "server", "stream_buffer", "\"64k\"", "\"65m\"", "65m", "1k to 64m"},
+    {"", "server", "max_connections", "0", "-1", "-1", "0 to 10000000"},
+    {"", "server", "drain_timeout", "\"0s\"", "\"-1s\"", "-1s", "a duration such as"},
+    {"", "server", "tls_certificate", "\"c.pem\" tls_key = \"k.pem\"", "\"c.pem\"",
+     "tls_certificate", "tls_key together"},
+    {"", "server", "tls_key", "\"k.pem\" tls_certificate = \"c.pem\"", "\"k.pem\"", "tls_key",
+     "tls_key together"},
+    {"", "store", "kind", "\"embedded\"", "\"redis\"", "redis", "\"embedded\""},
+    {"", "store", "kind", "embedded", "\"file\"", "file", "embedded"},
+    {"", "store", "path", "\"x\"", "\"\"", "path", "a directory"},
+    {"", "store", "url", "\"redis://h\"", "\"redis://h x\"", "url", "one word"},
+    {"", "store", "max_size", "\"1m\"", "\"1023k\"", "1023k", "1m to 4096g"},
+    {"", "cache", "enabled", "false", BOOL_BAD},
+    {"", "cache", "memory", "\"64k\"", SIZE_BAD},
+    {"", "cache", "ttl", "\"0s\"", "\"3651d\"", "3651d", "0 to 3650d"},
+    {"", "cache", "max_entry", "\"1k\"", "\"2g\"", "2g", "1k to 1g"},
+    {"", "provider", "dialect", "\"anthropic\"", "\"OpenAI\"", "OpenAI", "openai or anthropic"},
+    {"", "provider", "base_url", "\"https://h:1/v1/\"", "\"ftp://h\"", "ftp://h",
+     "http:// or https://"},
+    {"", "provider", "api_key", "\"sk\"", "\"s k\"", "api_key", "one word"},
+    {"", "provider", "max_inflight", "0", "1000001", "1000001", "0 to 1000000"},
+    {"", "provider", "connect_timeout", "\"1ms\"", "\"0ms\"", "0ms", "1ms to 1d"},
+    {"", "provider", "first_byte_timeout", "\"1s\"", DURATION_BAD},
+    {"", "provider", "idle_timeout", "\"1s\"", DURATION_BAD},
+    {"", "provider", "total_timeout", "0", "\"2d\"", "2d", "0 to 1d"},
+    {"", "provider", "tls_verify", "off", BOOL_BAD},
+    {"", "provider", "ca_file", "\"/x.pem\"", ANY_TEXT},
+    {"", "provider", "pass_headers", "{\"openai-beta\"}", "{\"a b\"}", "a b", "header field"},
+    {"", "provider", "pass_headers", "{\"x-a\", \"x-b\"}", "{\"X-Farthing-Run\"}", "X-Farthing-Run",
+     "not passed on"},
+    {"", "provider", "pass_headers", "{\"x\"}", "{\"Authorization\"}", "Authorization",
+     "not passed on"},
+    {"", "provider", "include_usage", "no", BOOL_BAD},
+    {"provider", "retry", "attempts", "16", "0", "0", "1 to 16"},
+    {"provider", "retry", "backoff", "\"1s\"", DURATION_BAD},
+    {"provider", "retry", "backoff_max", "\"1s\"", DURATION_BAD},
+    {"provider", "retry", "budget_percent", "100", "101", "101", "0 to 100"},
+    {"provider", "breaker", "failures", "1", "0", "0", "1 to 1000000"},
+    {"provider", "breaker", "window", "\"1s\"", DURATION_BAD},
+    {"provider", "breaker", "open_for", "\"1s\"", DURATION_BAD},
+    {"", "model", "upstream_model", "\"a/b\"", ANY_TEXT},
+    {"", "model", "input_price", "\"2.50 usd\"", MONEY_BAD},
+    {"", "model", "cached_input_price", "0", MONEY_BAD},
+    {"", "model", "cache_write_price", "1.25", MONEY_BAD},
+    {"", "model", "output_price", "\"10 USD\"", "\"-1 usd\"", "-1 usd", "an amount such as"},
+    {"", "model", "reasoning_price", "\"1\"", MONEY_BAD},
+    {"", "model", "context_window", "128000", "0", "0", "1 to 1000000000"},
+    {"", "model", "max_output_tokens", "1", NUMBER_BAD},
+    {"", "tier", "models", "{\"p/a\", \"p/b\"}", "{\"q/a\"}", "q/a", "known: p"},
+    {"", "tier", "balance", "\"weighted\" models = {\"p/m\"}", "\"random\" models = {\"p/m\"}",
+     "random", "order, least_inflight, weighted or lowest_latency"},
+    {"", "classifier", "default_tier", "\"t\"", "\"u\"", "u", "known: t"},
+    {"classifier", "rule", "keywords", "{\"CVE-\"} tier = \"t\"", ANY_TEXT},
+    {"classifier", "rule", "max_input_tokens", "200 tier = \"t\"", "1.5 tier = \"t\"", "1.5",
+     "a whole number"},
+    {"classifier", "rule", "min_input_tokens", "0 tier = \"t\"", "-1 tier = \"t\"", "-1",
+     "0 to 1000000000"},
+    {"classifier", "rule", "no_tools", "true tier = \"t\"", "2 tier = \"t\"", "2", "true or false"},
+    {"classifier", "rule", "tier", "\"t\"", "\"tt\"", "tt", "known: t"},
+    {"", "route", "tiers", "{\"t\"}", "{\"t\", \"nope\"}", "nope", "known: t"},
+    {"", "route", "escalate_on", "{\"error\", \"refusal\"}", "{\"errors\"}", "errors",
+     "json_schema"},
+    {"", "route", "fallback_temperature", "2", "2.001", "2.001", "0 to 2"},
+    {"", "route", "max_output_tokens", "1", "0", "0", "1 to 1000000000"},
+    {"", "route", "max_input_tokens", "1", NUMBER_BAD},
+    {"", "route", "max_cost", "\"0.05 usd\"", MONEY_BAD},
+    {"", "route", "concise", "yes", BOOL_BAD},
+    {"", "route", "override_model", "on", BOOL_BAD},
+    {"", "route", "stream_summary", "true", BOOL_BAD},
+    {"", "route", "on_client_gone", "\"wait 15s\"", "\"wait\"", "wait", "\"wait 15s\""},
+    {"", "route", "on_client_gone", "cancel", "\"wait 15\"", "wait 15", "\"wait 15s\""},
+    {"", "route", "on_client_gone", "finish", "\"stop\"", "stop", "\"cancel\""},
+    {"route", "match", "features", "{\"a*\"}", ANY_TEXT},
+    {"route", "match", "models", "{\"auto\"}", ANY_TEXT},
+    {"route", "match", "paths", "{\"/v1/*\"}", "{\"/v2/x\"}", "/v2/x", "below /v1/"},
+    {"route", "match", "tenants", "{\"a\"}", ANY_TEXT},
+    {"route", "cache", "enabled", "false", BOOL_BAD},
+    {"route", "cache", "ttl", "\"10m\"", DURATION_BAD},
+    {"route", "cache", "scope", "\"user\"", "\"world\"", "world", "tenant or user"},
+    {"route", "cache", "when_temperature_above_zero", "true", BOOL_BAD},
+    {"route", "cache", "when_temperature_unset", "false", BOOL_BAD},
+    {"", "tenant", "keys", "{\"" DIGEST_A "\"}", "{\"sha256:12\"}", "key 1 of tenant",
+     "64 hex digits"},
+    {"", "tenant", "routes", "{\"*\"}", ANY_TEXT},
+    {"", "tenant", "concurrency", "1", "0", "0", "1 to 1000000"},
+    {"", "tenant", "queue", "0", NUMBER_BAD},
+    {"", "tenant", "queue_timeout", "\"1s\"", DURATION_BAD},
+    {"", "tenant", "requests", "\"600/min\"", RATE_BAD},
+    {"", "tenant", "tokens", "\"10/s\"", RATE_BAD},
+    {"", "tenant", "may_override_route", "false", BOOL_BAD},
+    {"tenant", "budget", "amount", "\"50 usd\"", MONEY_BAD},
+    {"tenant", "budget", "window", "\"1mo\" amount = 1", "\"1y\" amount = 1", "1y", "1mo or total"},
+    {"tenant", "budget", "feature", "\"a*\" amount = 1", ANY_TEXT},
+    {"", "log", "cost_log", "\"-\"", ANY_TEXT},
+    {"", "log", "prices", "\"p.json\"", ANY_TEXT},
+    {"", "log", "level", "\"debug\"", "\"loud\"", "loud", "debug, info, warning or error"},
+};
+
+// The key alone in its section, at the line that is returned.
+static int write_text(struct buffer *out, const struct row *row, const char *value) {
+    const struct spec_section *section = spec_section_find(row->parent, row->section);
+    struct slice name = slice_of(row->section);
+    bool provider = slice_equal(name, SLICE("provider")), tier = slice_equal(name, SLICE("tier"));
+    buffer_clear(out);
+    BUFFER_LITERAL(out, MODELS);
+    if (slice_equal(slice_of(row->parent), SLICE("tenant")))
+        BUFFER_LITERAL(out, TENANT_HEAD);
+    else if (row->parent[0] != '\0')
+        buffer_printf(out, "%s %s {%s\n", row->parent,
+                      spec_section_find("", row->parent)->titled ? "\"x\"" : "",
+                      strcmp(row->parent, "provider") == 0 ? " base_url = \"http://h\"" : "");
+    else
+        BUFFER_LITERAL(out, "\n");
+    const char *title = slice_equal(name, SLICE("model")) ? "\"p/m\"" : tier ? "\"u\"" : "\"x\"";
+    buffer_printf(out, "%s %s {\n", row->section, section->titled ? title : "");
+    if (provider && strcmp(row->key, "base_url") != 0)
+        BUFFER_LITERAL(out, "base_url = \"http://h\"");
+    if (slice_equal(name, SLICE("tenant")) && strcmp(row->key, "keys") != 0)
+        BUFFER_LITERAL(out, "keys = {\"" DIGEST_A "\"}");
+    buffer_printf(out, "\n%s = %s\n}%s\n", row->key, value, row->parent[0] != '\0' ? " }" : "");
+    buffer_append_char(out, '\0');
+    return 6;
+}
+
+static void valid_values_are_taken(void **state) {
+    (void)state;
+    struct buffer text = {0};
+    for (size_t i = 0; i < FARTHING_COUNT(rows); i++) {
+        int line = write_text(&text, &rows[i], rows[i].valid);
+        const struct config *c = load_valid(text.ptr);
+        char warning[128];
+        snprintf(warning, sizeof warning, "t.conf:%d: warning: %s is checked", line, rows[i].key);
+        const struct spec_section *section = spec_section_find(rows[i].parent, rows[i].section);
+        bool not_enforced = spec_key_find(section, slice_of(rows[i].key))->not_enforced;
+        if (warns(c, warning) != not_enforced)
+            fail_msg("%s: %s", rows[i].key, not_enforced ? "no warning" : "a warning");
+        config_unref(c);
+    }
+    buffer_free(&text);
+}
+
+static void invalid_values_are_refused_at_their_line(void **state) {
+    (void)state;
+    struct buffer text = {0};
+    for (size_t i = 0; i < FARTHING_COUNT(rows); i++) {
+        if (rows[i].invalid == NULL)
+            continue;
+        int line = write_text(&text, &rows[i], rows[i].invalid);
+        refused_at(text.ptr, line, rows[i].seen, rows[i].expected);
+        refused_at(text.ptr, line, rows[i].key, NULL);
+    }
+    buffer_free(&text);
+}
+
+static void a_slip_in_a_key_gets_the_nearest_word(void **state) {
+    (void)state;
+    struct buffer text = {0};
+    for (size_t i = 0; i < FARTHING_COUNT(rows); i++) {
+        struct row slip = rows[i];
+        size_t length = strlen(slip.key);
+        if (length < 5)
+            continue;
+        char key[64], wanted[96];
+        // The last two letters change places.
+        snprintf(key, sizeof key, "%.*s%c%c", (int)length - 2, slip.key, slip.key[length - 1],
+                 slip.key[length - 2]);
+        if (strcmp(key, slip.key) == 0)
+            snprintf(key, sizeof key, "%sx", slip.key);
+        slip.key = key;
+        int line = write_text(&text, &slip, slip.valid);
+        snprintf(wanted, sizeof wanted, "did you mean \"%s\"?", rows[i].key);
+        refused_at(text.ptr, line, wanted, key);
+    }
+    buffer_free(&text);
+}
+
+static const struct row *row_of(const struct spec_section *section, const char *key) {
+    for (size_t i = 0; i < FARTHING_COUNT(rows); i++)
+        if (strcmp(rows[i].parent, section->parent) == 0 &&
+            strcmp(rows[i].section, section->name) == 0 && strcmp(rows[i].key, key) == 0)
+            return &rows[i];
+    return NULL;
+}
+
+static void every_key_has_a_row_and_stands_in_the_reference(void **state) {
+    (void)state;
+    struct buffer reference = {0};
+    config_write_reference(&reference);
+    size_t count;
+    const struct spec_section *all = spec_sections(&count);
+    struct slice rest = buffer_slice(&reference);
+    for (size_t i = 0; i < count; i++) {
+        char word[128];
+        snprintf(word, sizeof word, "`%s%s`\n", all[i].name, all[i].titled ? " \"NAME\"" : "");
+        ptrdiff_t at = slice_find(rest, slice_of(word));
+        if (at < 0)
+            fail_msg("section %s is not in the reference", all[i].name);
+        rest = slice_from(rest, (size_t)at);
+        for (size_t k = 0; k < all[i].key_count; k++) {
+            const struct spec_key *key = &all[i].keys[k];
+            if (row_of(&all[i], key->name) == NULL)
+                fail_msg("%s.%s has no row in this test", all[i].name, key->name);
+            snprintf(word, sizeof word, "| `%s` | ", key->name);
+            if (slice_find(rest, slice_of(word)) < 0 || slice_find(rest, slice_of(key->help)) < 0)
+                fail_msg("%s.%s is not in the reference", all[i].name, key->name);
+        }
+    }
+    buffer_free(&reference);
+}
+
+static void values_reach_the_snapshot(void **state) {
+    (void)state;
+    const struct config *c = load_valid(
+        "server { listen = {\"127.0.0.1:1\", \"[::1]:2\"} workers = 3 max_headers = 9 }\n"
+        "provider \"p\" { base_url = \"https://h/v1///\" dialect = anthropic pass_headers = "
+        "{\"a\", \"b\"}\n"
+        "  retry { attempts = 2 } total_timeout = 0 }\n"
+        "model \"p/x/y\" { upstream_model = \"z\" input_price = \"0.15 usd\" }\n"
+        "model \"p/q/w\" { }\n"
+        "route \"r\" { on_client_gone = \"wait  2s\" cache { scope = user enabled = off } }\n"
+        "tenant \"t\" { keys = {'" DIGEST_A "', \"" DIGEST_B "\"} budget \"b\" { amount = 1 }\n"
+        "  budget \"w\" { amount = 1 window = \"1w\" } }\n"
+        "log { level = error cost_log = \"\" }\n");
+    assert_int_equal(c->server.listen.count, 2);
+    assert_int_equal(c->server.workers, 3);
+    assert_int_equal(c->server.max_headers, 9);
+    assert_slice(c->providers[0].base_url, "https://h/v1");
+    assert_slice(c->providers[0].dialect, "anthropic");
+    assert_slice(c->providers[0].pass_headers.items[1], "b");
+    assert_int_equal(c->providers[0].retry.attempts, 2);
+    assert_int_equal(c->providers[0].total_timeout_ms, 0);
+    assert_slice(c->models[0].upstream_model, "z");
+    assert_int_equal(c->models[0].input_price, INT64_C(150000000000));
+    assert_slice(c->models[1].upstream_model, "q/w");
+    assert_int_equal(c->routes[0].on_client_gone, CONFIG_GONE_WAIT);
+    assert_int_equal(c->routes[0].on_client_gone_wait_ms, 2000);
+    assert_int_equal(c->routes[0].cache.scope, CONFIG_SCOPE_USER);
+    assert_false(c->routes[0].cache.enabled);
+    assert_int_equal(c->tenants[0].key_count, 2);
+    assert_int_equal(c->tenants[0].key_digests[1][0], 0x3e);
+    assert_int_equal(c->tenants[0].budgets[0].window_ms, 0);
+    assert_int_equal(c->tenants[0].budgets[1].window_ms, 604800000);
+    assert_int_equal(c->log.level, LOG_ERROR);
+    assert_int_equal(c->log.cost_log.len, 0);
+    config_unref(c);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(valid_values_are_taken),
+        cmocka_unit_test(invalid_values_are_refused_at_their_line),
+        cmocka_unit_test(a_slip_in_a_key_gets_the_nearest_word),
+        cmocka_unit_test(every_key_has_a_row_and_stands_in_the_reference),
+        cmocka_unit_test(values_reach_the_snapshot),
+    };
+    return cmocka_run_group_tests_name("config/keys", tests, NULL, NULL);
+}
