@@ -105,9 +105,14 @@ void attributes_strip(struct exchange *x, struct json_edits *edits) {
     }
 }
 
+// Anthropic's SDKs name their key x-api-key; elsewhere it is some header.
+static bool is_anthropic_path(struct slice path) {
+    return slice_starts_with(path, SLICE("/v1/messages"));
+}
+
 static void read_key(struct exchange *x) {
     struct slice key = tenant_bearer(http_request_header(x->request, SLICE("authorization")));
-    if (key.len == 0)
+    if (key.len == 0 && is_anthropic_path(http_request_path(x->request)))
         key = http_request_header(x->request, SLICE("x-api-key"));
     if (key.len == 0)
         return;

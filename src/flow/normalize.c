@@ -134,21 +134,16 @@ static bool may_be_kept(const struct exchange *x) {
     return temperature_allows(x);
 }
 
-static bool choose_ttl(struct exchange *x) {
+static void choose_ttl(struct exchange *x) {
     int64_t ttl = x->config->cache.ttl_ms;
     if (x->route != NULL && x->route->cache.ttl_ms != CONFIG_UNSET)
         ttl = x->route->cache.ttl_ms;
-    struct slice said = x->attributes.cache_ttl;
     uint64_t seconds;
-    if (said.len > 0 && !slice_to_u64(said, &seconds))
-        return exchange_refuse(x, API_ERROR_INVALID_REQUEST, SLICE("x-farthing-cache-ttl"),
-                               "x-farthing-cache-ttl must be a number of seconds, not \"%.*s\".",
-                               SLICE_ARG(said));
-    if (said.len > 0 && seconds < (uint64_t)ttl / 1000)
+    if (x->attributes.cache_ttl.len > 0 && slice_to_u64(x->attributes.cache_ttl, &seconds) &&
+        seconds < (uint64_t)ttl / 1000)
         ttl = (int64_t)seconds * 1000; // capped by the route: it can only be shortened
     x->cache_ttl_ms = ttl;
     x->cacheable = x->cacheable && ttl > 0;
-    return true;
 }
 
 static bool any_passthrough(const struct config *config) {
@@ -203,7 +198,6 @@ bool station_normalize(struct exchange *x) {
         return false;
     }
     x->cacheable = x->cache_mode != CACHE_BYPASS && may_be_kept(x);
-    if (!choose_ttl(x))
-        return false;
+    choose_ttl(x);
     return !x->cacheable || compute_key(x);
 }

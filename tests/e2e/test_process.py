@@ -346,6 +346,21 @@ def test_no_secret_is_written_anywhere(provider, start):
         assert secret not in written
 
 
+def test_what_clients_say_cannot_break_rows_or_lines(farthing):
+    odd = {"x-farthing-feature": 'a"b\\c', "x-farthing-user": "\xff\xfe", "x-farthing-run": "é" * 200,
+           "x-farthing-step": "a,b=c"}
+    farthing.post(headers=odd)
+    farthing.post(body=question(metadata={"farthing_feature": "line\nbreak\u0000\u2028"}))
+    rows = farthing.rows(2)
+    assert rows[0]["feature"] == 'a"b\\c' and len(rows[0]["run_id"]) <= 256
+    assert rows[1]["feature"].startswith("line\nbreak")
+    for line in farthing.metrics().splitlines():
+        assert line.startswith(("#", "farthing_")), line
+    farthing.stop()
+    assert [json.loads(r[0])["feature"] for r in table(farthing, "select row from requests")] == \
+        [r["feature"] for r in rows]
+
+
 # ----------------------------------------------------------------------- demo
 
 def test_demo(tmp_path):
