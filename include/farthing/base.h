@@ -67,8 +67,12 @@ bool slice_to_u64(struct slice s, uint64_t *out) FARTHING_MUST_CHECK;
 bool slice_to_i64(struct slice s, int64_t *out) FARTHING_MUST_CHECK;
 // Malloc'd NUL-terminated copy; the caller frees.
 char *slice_dup(struct slice s);
-// Shell-style match with `*` (any bytes) and `?` (one byte). Linear time.
+// Shell-style match with `*` (any bytes) and `?` (one byte). At most
+// pattern * text steps.
 bool slice_glob(struct slice pattern, struct slice text);
+// Length of the well-formed UTF-8 sequence at the start of s (Unicode table
+// 3-7), 1 for ASCII; 0 when s is empty or starts with anything else.
+size_t slice_utf8(struct slice s);
 // Edit distance, capped: for "did you mean". Strings over 64 bytes: SIZE_MAX.
 size_t slice_distance(struct slice a, struct slice b);
 
@@ -214,6 +218,8 @@ void mailbox_free(struct mailbox *box);
 enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 
 #define METRIC_LABELS_MAX 8
+#define METRIC_VALUE_MAX 128   // bytes of one label value
+#define METRIC_SERIES_MAX 2000 // of one family
 
 struct metric_family {
     const char *name;
@@ -233,8 +239,9 @@ struct metric_series;
 
 // The series for these label values (as many as the family has labels). Lives
 // as long as the process. Thread-safe; takes a lock only the first time a
-// thread sees the series. When a family holds more than metric_series_limit
+// thread sees the series. When a family holds more than METRIC_SERIES_MAX
 // series, further ones share a series whose client-chosen labels read "other".
+// Values are cut at METRIC_VALUE_MAX bytes; what is not text becomes U+FFFD.
 struct metric_series *metric_series(const struct metric_family *family, const struct slice *values);
 struct metric_series *metric_plain(const struct metric_family *family); // without labels
 void metric_add(struct metric_series *s, int64_t amount); // relaxed atomics

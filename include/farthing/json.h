@@ -72,6 +72,7 @@ bool json_string_is(const struct json_doc *doc, json_ref ref, struct slice text)
 // Whole numbers only, in any spelling (1, 1.0, 1e3); false when out of range,
 // with a fraction, or not a number.
 bool json_i64(const struct json_doc *doc, json_ref ref, int64_t *out) FARTHING_MUST_CHECK;
+// The nearest double; false when it overflows, or is not a number.
 bool json_double(const struct json_doc *doc, json_ref ref, double *out) FARTHING_MUST_CHECK;
 bool json_is_true(const struct json_doc *doc, json_ref ref); // JSON_NONE: false
 // Missing, or null.
@@ -94,8 +95,10 @@ bool json_canonical(const struct json_doc *doc, json_ref ref, json_skip *skip, v
 // ----------------------------------------------------------------- edits
 
 // Splice edits against the parsed text, applied in one pass. The doc is not
-// changed; the result is new bytes. Edits may be added in any order but must
-// not overlap; strings given to them must live until json_edits_apply.
+// changed; the result is new bytes. Edits may be added in any order: of two
+// values for one place the later counts, and what lies inside something that is
+// replaced or removed goes with it. Strings given to them must live until
+// json_edits_apply.
 struct json_edits;
 
 struct json_edits *json_edits_new(const struct json_doc *doc, struct arena *arena);

@@ -1,6 +1,6 @@
 // Bump allocation in blocks that double up to 64 KiB; what is larger than a
 // block gets one of its own. The arena's own header lives in its first block.
-#include "farthing/base.h"
+#include "memory.h"
 
 #include <stdalign.h>
 #include <stdio.h>
@@ -83,6 +83,8 @@ static void *alloc_in_new_block(struct arena *a, size_t size) {
 }
 
 void *arena_alloc(struct arena *a, size_t size) {
+    if (size > SIZE_MAX / 2)
+        base_too_large();
     size = aligned(size > 0 ? size : 1);
     if ((size_t)(a->end - a->at) < size)
         return alloc_in_new_block(a, size);
@@ -108,16 +110,27 @@ struct slice arena_copy(struct arena *a, struct slice s) {
 }
 
 struct slice arena_printf(struct arena *a, const char *fmt, ...) {
-    va_list args, again;
-    va_start(args, fmt);
-    va_copy(again, args);
-    int length = vsnprintf(NULL, 0, fmt, args);
-    size_t len = length > 0 ? (size_t)length : 0;
-    char *text = arena_alloc(a, len + 1);
-    text[0] = '\0';
-    vsnprintf(text, len + 1, fmt, again);
-    va_end(again);
-    va_end(args);
+    // Straight into the room that is left, which is a multiple of the
+    // alignment, so that what fits stays there; again only when it did not fit
+    // and got a place in another block.
+    char *text = a->at;
+    size_t room = (size_t)(a->end - a->at), len = 0;
+    bool placed = false;
+    while (!placed) {
+        va_list args;
+        va_start(args, fmt);
+        int length = vsnprintf(text, room, fmt, args);
+        va_end(args);
+        len = length > 0 ? (size_t)length : 0;
+        placed = len < room;
+        if (!placed) {
+            room = len + 1;
+            text = arena_alloc(a, room);
+        } else if (text == a->at) {
+            text = arena_alloc(a, len + 1);
+        }
+    }
+    text[len] = '\0';
     return (struct slice){text, len};
 }
 

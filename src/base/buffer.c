@@ -1,5 +1,5 @@
 // Growable bytes; doubling, so that n appends cost n.
-#include "farthing/base.h"
+#include "memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +7,9 @@
 void buffer_reserve(struct buffer *b, size_t extra) {
     if (b->cap - b->len >= extra)
         return;
-    size_t wanted = b->len + extra;
+    size_t wanted;
+    if (__builtin_add_overflow(b->len, extra, &wanted) || wanted > SIZE_MAX / 2)
+        base_too_large();
     size_t cap = b->cap < 64 ? 64 : b->cap;
     while (cap < wanted)
         cap *= 2;

@@ -22,23 +22,33 @@ bool log_level_parse(struct slice name, enum log_level *out) {
     return false;
 }
 
-// What could end the value or forge a line is escaped.
-static size_t escape(const char *text, char *out, size_t room) {
+static bool is_control(struct slice s, size_t length) {
+    unsigned char c = (unsigned char)s.ptr[0];
+    // U+0080 to U+009F as well: some terminals obey them.
+    return c < 0x20 || c == 0x7f || (length == 2 && c == 0xc2 && (unsigned char)s.ptr[1] < 0xa0);
+}
+
+// What could end the value, forge a line or drive a terminal is escaped: quotes,
+// backslashes, controls, and what is not UTF-8.
+static size_t escape(struct slice text, char *out, size_t room) {
     static const char hex[] = "0123456789abcdef";
     size_t n = 0;
-    for (const char *p = text; *p != '\0' && n + 4 < room; p++) {
-        unsigned char c = (unsigned char)*p;
-        if (c == '"' || c == '\\') {
-            out[n++] = '\\';
-            out[n++] = (char)c;
-        } else if (c < 0x20 || c == 0x7f) {
+    while (text.len > 0 && n + 4 <= room) {
+        size_t length = slice_utf8(text);
+        unsigned char c = (unsigned char)text.ptr[0];
+        if (length == 0 || is_control(text, length)) {
             out[n++] = '\\';
             out[n++] = 'x';
             out[n++] = hex[c >> 4];
             out[n++] = hex[c & 15];
+            length = 1;
         } else {
-            out[n++] = (char)c;
+            if (c == '"' || c == '\\')
+                out[n++] = '\\';
+            memcpy(out + n, text.ptr, length);
+            n += length;
         }
+        text = slice_from(text, length);
     }
     return n;
 }
@@ -54,7 +64,7 @@ void log_write(enum log_level level, const char *fmt, ...) {
     clock_format_ms(clock_wall_ms(), time);
     int head = snprintf(line, sizeof line, "ts=%s level=%s msg=\"", time, names[level]);
     size_t n = (size_t)head;
-    n += escape(text, line + n, sizeof line - n - 2);
+    n += escape(slice_of(text), line + n, sizeof line - n - 2);
     line[n++] = '"';
     line[n++] = '\n';
     ssize_t ignored = write(STDERR_FILENO, line, n);

@@ -66,7 +66,8 @@ void mailbox_post(struct mailbox *box, struct mail *m) {
 void mailbox_free(struct mailbox *box) {
     if (box == NULL)
         return;
-    run_all(box);
+    while (atomic_load_explicit(&box->newest, memory_order_relaxed) != NULL)
+        run_all(box); // what is run may post
     event_free(box->wake);
     close(box->fd);
     free(box);

@@ -2,10 +2,15 @@
 // bounded by a configured limit, so running out means that the machine has no
 // memory left to serve with, and one clear line is worth more than a thousand
 // untested error paths.
-#include "farthing/base.h"
+#include "memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+
+_Noreturn void base_too_large(void) {
+    fprintf(stderr, "farthing: out of memory (asked for more than there is)\n");
+    abort();
+}
 
 static void *checked(void *ptr, size_t size) {
     if (ptr == NULL && size > 0) {

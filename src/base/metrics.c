@@ -19,6 +19,7 @@ static pthread_key_t cache_key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 struct thread_cache {
     struct table *series;
+    struct buffer key; // reused, so that a look-up allocates nothing
     unsigned epoch;
 };
 
@@ -39,6 +40,7 @@ static void free_thread_cache(void *arg) {
     if (c == NULL)
         return;
     table_free(c->series);
+    buffer_free(&c->key);
     free(c);
 }
 
@@ -62,7 +64,7 @@ static struct thread_cache *thread_cache(void) {
         return c;
     free_thread_cache(c);
     c = base_alloc(sizeof *c);
-    *c = (struct thread_cache){table_new(), now};
+    *c = (struct thread_cache){.series = table_new(), .epoch = now};
     pthread_setspecific(cache_key, c);
     return c;
 }
@@ -99,9 +101,11 @@ static void make_key(struct buffer *key, const struct metric_family *family,
                      const struct slice *values, size_t count) {
     buffer_append(key, slice_make(&family, sizeof family));
     for (size_t i = 0; i < count; i++) {
-        uint32_t len = (uint32_t)values[i].len;
+        // What is cut off a series' value anyway need not be told apart.
+        uint32_t len =
+            (uint32_t)(values[i].len < METRIC_VALUE_MAX ? values[i].len : METRIC_VALUE_MAX);
         buffer_append(key, slice_make(&len, sizeof len));
-        buffer_append(key, values[i]);
+        buffer_append(key, slice_make(values[i].ptr, len));
     }
 }
 
@@ -120,56 +124,83 @@ static struct metric_series *series_new(struct metric_entry *e, const struct sli
     return s;
 }
 
+// Label values as the exposition can show them. They are cleaned before they
+// become a series, because two series that look alike there make Prometheus
+// refuse the whole scrape, as one bad byte does.
+static struct slice cleaned(struct buffer *out, struct slice value) {
+    buffer_clear(out);
+    while (value.len > 0) {
+        size_t n = value.ptr[0] != '\0' ? slice_utf8(value) : 0;
+        struct slice piece = n > 0 ? slice_make(value.ptr, n) : SLICE("\xef\xbf\xbd");
+        if (out->len + piece.len > METRIC_VALUE_MAX)
+            break;
+        buffer_append(out, piece);
+        value = slice_from(value, n > 0 ? n : 1);
+    }
+    return buffer_slice(out);
+}
+
 static bool invented_by_clients(const char *label) {
     return strcmp(label, "feature") == 0 || strcmp(label, "user") == 0;
 }
 
-static struct metric_series *register_series(const struct metric_family *family,
-                                             const struct slice *values, size_t count) {
+// First as it is, then without what clients invent, then without anything.
+enum { AS_IT_IS, NOTHING_INVENTED, ALL_OTHER };
+
+static struct metric_series *find_or_make(const struct metric_family *family, struct slice *values,
+                                          size_t count) {
     if (registry == NULL)
         registry = table_new();
     struct metric_entry *e = entry_of(family);
-    struct slice bounded[METRIC_LABELS_MAX];
-    for (size_t i = 0; i < count; i++)
-        bounded[i] = values[i];
-    // First as it is, then without what clients invent, then without anything.
-    for (int step = 0;; step++) {
-        struct buffer key = {0};
-        make_key(&key, family, bounded, count);
-        struct metric_series *s = table_get(registry, buffer_slice(&key));
-        size_t max = (size_t)METRIC_SERIES_MAX * (step == 0 ? 1 : 2);
-        if (s == NULL && (e->series_count < max || step == 2 || count == 0)) {
-            s = series_new(e, bounded, count);
+    struct metric_series *s = NULL;
+    struct buffer key = {0};
+    for (int step = AS_IT_IS; s == NULL; step++) {
+        buffer_clear(&key);
+        make_key(&key, family, values, count);
+        s = table_get(registry, buffer_slice(&key));
+        size_t max = (size_t)METRIC_SERIES_MAX * (step == AS_IT_IS ? 1 : 2);
+        if (s == NULL && (e->series_count < max || step == ALL_OTHER || count == 0)) {
+            s = series_new(e, values, count);
             table_put(registry, buffer_slice(&key), s);
         }
-        buffer_free(&key);
-        if (s != NULL)
-            return s;
         for (size_t i = 0; i < count; i++)
-            if (step == 1 || invented_by_clients(family->labels[i]))
-                bounded[i] = SLICE("other");
+            if (step == NOTHING_INVENTED || invented_by_clients(family->labels[i]))
+                values[i] = SLICE("other");
     }
+    buffer_free(&key);
+    return s;
+}
+
+static struct metric_series *register_series(const struct metric_family *family,
+                                             const struct slice *values, size_t count) {
+    struct buffer texts[METRIC_LABELS_MAX] = {0};
+    struct slice shown[METRIC_LABELS_MAX];
+    for (size_t i = 0; i < count; i++)
+        shown[i] = cleaned(&texts[i], values[i]);
+    metric_lock();
+    struct metric_series *s = find_or_make(family, shown, count);
+    metric_unlock();
+    for (size_t i = 0; i < count; i++)
+        buffer_free(&texts[i]);
+    return s;
 }
 
 struct metric_series *metric_series(const struct metric_family *family,
                                     const struct slice *values) {
     size_t count = label_count(family);
     struct thread_cache *c = thread_cache();
-    struct buffer key = {0};
-    make_key(&key, family, values, count);
-    struct metric_series *s = table_get(c->series, buffer_slice(&key));
-    if (s == NULL) {
-        metric_lock();
-        s = register_series(family, values, count);
-        metric_unlock();
-        // A client that invents labels without end must not grow this either.
-        if (table_count(c->series) > 8 * METRIC_SERIES_MAX) {
-            table_free(c->series);
-            c->series = table_new();
-        }
-        table_put(c->series, buffer_slice(&key), s);
+    buffer_clear(&c->key);
+    make_key(&c->key, family, values, count);
+    struct metric_series *s = table_get(c->series, buffer_slice(&c->key));
+    if (s != NULL)
+        return s;
+    s = register_series(family, values, count);
+    // A client that invents labels without end must not grow this either.
+    if (table_count(c->series) > 8 * METRIC_SERIES_MAX) {
+        table_free(c->series);
+        c->series = table_new();
     }
-    buffer_free(&key);
+    table_put(c->series, buffer_slice(&c->key), s);
     return s;
 }
 

@@ -6,8 +6,6 @@
 
 #include "farthing/base.h"
 
-enum { METRIC_SERIES_MAX = 2000 }; // a family, over which labels become "other"
-
 struct metric_series {
     const struct metric_family *family;
     struct metric_series *next; // of the family, newest first

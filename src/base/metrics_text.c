@@ -15,35 +15,14 @@ static const char *kind_name(enum metric_kind kind) {
     return "histogram";
 }
 
-// Length of the valid UTF-8 sequence at s, or 0: Prometheus refuses a whole
-// scrape for one bad byte.
-static size_t utf8_length(struct slice s) {
-    unsigned char c = (unsigned char)s.ptr[0];
-    size_t n = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3
-             : c >= 0xf0 && c < 0xf5                ? 4
-                                                    : 0;
-    if (n == 0 || n > s.len)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if (((unsigned char)s.ptr[i] & 0xc0) != 0x80)
-            return 0;
-    return n;
-}
-
-static void write_label_value(struct buffer *out, struct slice s) {
-    while (s.len > 0) {
-        size_t n = utf8_length(s);
-        if (n == 0) {
-            BUFFER_LITERAL(out, "\xef\xbf\xbd");
-            n = 1;
-        } else if (s.ptr[0] == '\n') {
-            BUFFER_LITERAL(out, "\\n");
-        } else {
-            if (s.ptr[0] == '"' || s.ptr[0] == '\\')
-                buffer_append_char(out, '\\');
-            buffer_append(out, slice_make(s.ptr, n));
-        }
-        s = slice_from(s, n);
+// Label values are escaped in quotes, help texts without. (Both are valid UTF-8
+// by now.)
+static void write_escaped(struct buffer *out, struct slice s, bool quotes) {
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+        if (c == '\\' || c == '\n' || (c == '"' && quotes))
+            buffer_append_char(out, '\\');
+        buffer_append_char(out, c == '\n' ? 'n' : c);
     }
 }
 
@@ -60,7 +39,7 @@ static void write_name(struct buffer *out, const struct metric_series *s, const 
         buffer_append_char(out, before);
         buffer_append(out, slice_of(s->family->labels[i]));
         BUFFER_LITERAL(out, "=\"");
-        write_label_value(out, slice_of(s->values[i]));
+        write_escaped(out, slice_of(s->values[i]), true);
         buffer_append_char(out, '"');
         before = ',';
     }
@@ -92,7 +71,7 @@ static void write_value(struct buffer *out, const struct metric_family *f, int64
     if (f->decimals > 0)
         write_decimal(out, value, f->decimals);
     else if (f->scale != 0)
-        buffer_printf(out, "%.9g", (double)value * f->scale);
+        buffer_printf(out, "%.15g", (double)value * f->scale); // all that a double can tell
     else
         buffer_append_i64(out, value);
     buffer_append_char(out, '\n');
@@ -125,8 +104,9 @@ void metric_write_all(struct buffer *out) {
     metric_lock();
     for (struct metric_entry *e = metric_entries(); e != NULL; e = e->next) {
         const struct metric_family *f = e->family;
-        buffer_printf(out, "# HELP %s %s\n# TYPE %s %s\n", f->name, f->help, f->name,
-                      kind_name(f->kind));
+        buffer_printf(out, "# HELP %s ", f->name);
+        write_escaped(out, slice_of(f->help), false);
+        buffer_printf(out, "\n# TYPE %s %s\n", f->name, kind_name(f->kind));
         for (const struct metric_series *s = e->series; s != NULL; s = s->next) {
             if (f->kind == METRIC_HISTOGRAM) {
                 write_histogram(out, s);

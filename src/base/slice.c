@@ -1,4 +1,4 @@
-// Slices: comparison, search, numbers, globs. ASCII rules throughout: protocol
+// Slices: comparison, search, numbers, globs, UTF-8. Letters are ASCII's: protocol
 // words are ASCII, and the C locale must not matter.
 #include "farthing/base.h"
 
@@ -135,6 +135,28 @@ bool slice_glob(struct slice pattern, struct slice text) {
     while (p < pattern.len && pattern.ptr[p] == '*')
         p++;
     return p == pattern.len;
+}
+
+size_t slice_utf8(struct slice text) {
+    const unsigned char *s = (const unsigned char *)text.ptr;
+    if (text.len == 0)
+        return 0;
+    unsigned char c = s[0];
+    if (c < 0x80)
+        return 1;
+    size_t n = c >= 0xc2 && c < 0xe0   ? 2
+               : c >= 0xe0 && c < 0xf0 ? 3
+               : c >= 0xf0 && c < 0xf5 ? 4
+                                       : 0;
+    if (n == 0 || n > text.len)
+        return 0;
+    for (size_t i = 1; i < n; i++)
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+    if ((c == 0xe0 && s[1] < 0xa0) || (c == 0xed && s[1] > 0x9f) || (c == 0xf0 && s[1] < 0x90) ||
+        (c == 0xf4 && s[1] > 0x8f))
+        return 0; // overlong, surrogate, beyond U+10FFFF
+    return n;
 }
 
 static size_t min3(size_t a, size_t b, size_t c) {

@@ -1,52 +1,103 @@
 // Canonical form: members in the order of their keys' UTF-16 code units,
 // strings in RFC 8785's spelling, numbers by value (number.c), no white space.
 //
-// A walk over the index with a stack of open containers. Each object's keys go
-// onto one shared array; they are sorted only where they do not already stand
-// in order. Small pieces are gathered before they reach the sink, since a hash
-// likes long runs; long strings in canonical spelling go through untouched.
-#include "doc.h"
+// A walk over the index with a stack of open containers. Each object's members
+// go onto one shared array; they are sorted only where they do not already
+// stand in order. What stands in canonical spelling in the text is not copied
+// byte by byte: neighbours are joined to one run, and a long run goes to the
+// sink as it lies there. Short ones are gathered first, since a hash likes
+// long pieces.
+#include "escape.h"
 
 #include <stdlib.h>
 
+// Name and value follow each other in the index.
+struct member {
+    json_ref key;
+    struct slice name; // decoded
+};
+
 struct frame {
-    json_ref container, next; // next: element of an array
-    size_t key, key_end;      // positions in the shared array of keys; an array has none
+    json_ref container, next;  // next: element of an array
+    size_t member, member_end; // positions in the shared array; an array has none
     bool object, first;
 };
 
+enum { GATHER_BYTES = 4096, PASS_BYTES = 512, COPY_BYTES = 16, INSERTION_MAX = 32 };
+
 struct walk {
     const struct json_doc *doc;
-    struct arena *arena; // decoded keys
+    struct arena *arena; // decoded keys; made for the first key with escapes
     struct frame *frames;
     size_t depth, frame_cap;
-    json_ref *keys;
-    size_t key_count, key_cap;
+    struct member *members;
+    size_t member_count, member_cap;
     json_skip *skip;
     void *skip_arg;
     json_sink *sink;
     void *sink_arg;
-    struct buffer small;
     struct error *err;
+    size_t run, run_end; // bytes of the text that come next
+    size_t gathered;
+    char gather[GATHER_BYTES + COPY_BYTES]; // what came before them; the last few are slack
 };
 
-enum { GATHER_BYTES = 4096, PASS_BYTES = 256 };
+// ------------------------------------------------------------------ output
 
-static void flush(struct walk *w) {
-    if (w->small.len > 0)
-        w->sink(w->sink_arg, buffer_slice(&w->small));
-    buffer_clear(&w->small);
+static void flush_gathered(struct walk *w) {
+    if (w->gathered > 0)
+        w->sink(w->sink_arg, slice_make(w->gather, w->gathered));
+    w->gathered = 0;
 }
 
-static void emit(struct walk *w, struct slice piece) {
-    if (piece.len >= PASS_BYTES) {
-        flush(w);
-        w->sink(w->sink_arg, piece);
+// Bytes from anywhere, behind the run. They may go away after the call.
+static void put(struct walk *w, const char *bytes, size_t len) {
+    if (w->gathered + len > sizeof w->gather)
+        flush_gathered(w);
+    if (len > PASS_BYTES) {
+        flush_gathered(w);
+        w->sink(w->sink_arg, slice_make(bytes, len));
         return;
     }
-    buffer_append(&w->small, piece);
-    if (w->small.len >= GATHER_BYTES)
-        flush(w);
+    memcpy(w->gather + w->gathered, bytes, len);
+    w->gathered += len;
+}
+
+static void end_run(struct walk *w) {
+    size_t from = w->run, len = w->run_end - w->run;
+    w->run = w->run_end = 0;
+    if (len <= COPY_BYTES && w->doc->text.len - from >= COPY_BYTES && w->gathered < GATHER_BYTES) {
+        // Copying a few bytes too many is cheaper than counting them.
+        memcpy(w->gather + w->gathered, w->doc->text.ptr + from, COPY_BYTES);
+        w->gathered += len;
+        if (w->gathered >= GATHER_BYTES)
+            flush_gathered(w);
+    } else if (len > 0) {
+        put(w, w->doc->text.ptr + from, len);
+    }
+}
+
+static void emit_bytes(struct walk *w, struct slice piece) {
+    end_run(w);
+    put(w, piece.ptr, piece.len);
+}
+
+// Bytes [from, to) of the text.
+static void emit_text(struct walk *w, size_t from, size_t to) {
+    if (from != w->run_end) {
+        end_run(w);
+        w->run = from;
+    }
+    w->run_end = to;
+}
+
+// A comma or colon: most often the text has it right behind the run.
+static void emit_char(struct walk *w, char c) {
+    const struct slice text = w->doc->text;
+    if (w->run_end > w->run && w->run_end < text.len && text.ptr[w->run_end] == c)
+        w->run_end++;
+    else
+        emit_bytes(w, slice_make(&c, 1));
 }
 
 // ------------------------------------------------------------------- order
@@ -63,26 +114,19 @@ static int compare_utf16(struct slice a, struct slice b) {
         i++;
     if (i == shared)
         return (a.len > b.len) - (a.len < b.len);
-    unsigned char x = (unsigned char)a.ptr[i], y = (unsigned char)b.ptr[i];
-    if (x >= 0xee && y >= 0xee)
-        return utf16_rank(x) < utf16_rank(y) ? -1 : 1;
-    return x < y ? -1 : 1;
+    return utf16_rank((unsigned char)a.ptr[i]) < utf16_rank((unsigned char)b.ptr[i]) ? -1 : 1;
 }
 
-static int compare_keys(struct walk *w, json_ref a, json_ref b) {
-    return compare_utf16(json_string(w->doc, a, w->arena), json_string(w->doc, b, w->arena));
+static int compare_members(const void *a, const void *b) {
+    return compare_utf16(((const struct member *)a)->name, ((const struct member *)b)->name);
 }
 
-static int compare_for_sort(const void *a, const void *b, void *arg) {
-    return compare_keys(arg, *(const json_ref *)a, *(const json_ref *)b);
-}
-
-static void push_key(struct walk *w, json_ref key) {
-    if (w->key_count == w->key_cap) {
-        w->key_cap = w->key_cap == 0 ? 64 : w->key_cap * 2;
-        w->keys = base_realloc(w->keys, w->key_cap * sizeof *w->keys);
+static void push_member(struct walk *w, json_ref key, struct slice name) {
+    if (w->member_count == w->member_cap) {
+        w->member_cap = w->member_cap == 0 ? 64 : w->member_cap * 2;
+        w->members = base_realloc(w->members, w->member_cap * sizeof *w->members);
     }
-    w->keys[w->key_count++] = key;
+    w->members[w->member_count++] = (struct member){key, name};
 }
 
 static bool duplicate(struct walk *w, json_ref key) {
@@ -92,68 +136,131 @@ static bool duplicate(struct walk *w, json_ref key) {
                      (size_t)(raw.ptr - w->doc->text.ptr));
 }
 
-// Gathers the object's keys and brings them in order; false for a duplicate.
-static bool order_keys(struct walk *w, json_ref object, size_t from) {
+// The objects of a request have a handful of members: no call a comparison.
+static void sort_members(struct member *m, size_t count) {
+    if (count > INSERTION_MAX) {
+        qsort(m, count, sizeof *m, compare_members);
+        return;
+    }
+    for (size_t i = 1; i < count; i++) {
+        struct member moved = m[i];
+        size_t to = i;
+        for (; to > 0 && compare_utf16(moved.name, m[to - 1].name) < 0; to--)
+            m[to] = m[to - 1];
+        m[to] = moved;
+    }
+}
+
+static struct slice name_of(struct walk *w, json_ref key) {
+    if ((w->doc->nodes[key].flags & NODE_ESCAPES) == 0)
+        return json_inner(w->doc, key);
+    if (w->arena == NULL)
+        w->arena = arena_new(1024);
+    return json_string(w->doc, key, w->arena);
+}
+
+// Gathers the object's members and brings them in order; false for a duplicate.
+static bool order_members(struct walk *w, json_ref object) {
+    size_t from = w->member_count;
     bool ordered = true;
     for (json_ref key = json_first(w->doc, object); key != JSON_NONE;
          key = json_next(w->doc, object, key)) {
+        struct slice name = name_of(w, key);
         if (object == JSON_ROOT && w->skip != NULL &&
-            w->skip(w->skip_arg, json_string(w->doc, key, w->arena), json_value_of(key)))
+            w->skip(w->skip_arg, name, json_value_of(key)))
             continue;
-        if (ordered && w->key_count > from)
-            ordered = compare_keys(w, w->keys[w->key_count - 1], key) < 0;
-        push_key(w, key);
+        if (ordered && w->member_count > from)
+            ordered = compare_utf16(w->members[w->member_count - 1].name, name) < 0;
+        push_member(w, key, name);
     }
     if (ordered)
         return true;
-    qsort_r(w->keys + from, w->key_count - from, sizeof *w->keys, compare_for_sort, w);
-    for (size_t i = from + 1; i < w->key_count; i++)
-        if (compare_keys(w, w->keys[i - 1], w->keys[i]) == 0)
-            return duplicate(w, w->keys[i]);
+    struct member *m = w->members + from;
+    size_t count = w->member_count - from;
+    sort_members(m, count);
+    for (size_t i = 1; i < count; i++)
+        if (slice_equal(m[i - 1].name, m[i].name))
+            return duplicate(w, m[i - 1].key > m[i].key ? m[i - 1].key : m[i].key);
     return true;
 }
 
 // ------------------------------------------------------------------ values
 
-// Escapes that are not in RFC 8785's spelling: \/ and \uXXXX.
-static void emit_respelled(struct walk *w, json_ref ref) {
-    struct slice inner = json_inner(w->doc, ref);
-    emit(w, SLICE("\""));
-    while (inner.len > 0) {
-        ptrdiff_t at = slice_find_char(inner, '\\');
-        size_t plain = at < 0 ? inner.len : (size_t)at;
-        emit(w, slice_make(inner.ptr, plain));
-        inner = slice_from(inner, plain);
-        if (inner.len == 0)
-            break;
-        char bytes[4];
-        size_t len;
-        size_t taken = json_decode_escape(inner.ptr, bytes, &len);
-        if (len == 1 && ((unsigned char)bytes[0] < 0x20 || bytes[0] == '"' || bytes[0] == '\\')) {
-            struct buffer spelled = {0};
-            json_quote(&spelled, slice_make(bytes, 1));
-            emit(w, slice_make(spelled.ptr + 1, spelled.len - 2));
-            buffer_free(&spelled);
-        } else {
-            emit(w, slice_make(bytes, len));
-        }
-        inner = slice_from(inner, taken);
+// One escape at text offset `at`, in canonical spelling; returns how long it is.
+static size_t emit_escape(struct walk *w, size_t at) {
+    const char *escape = w->doc->text.ptr + at;
+    if (escape[1] != 'u' && escape[1] != '/') {
+        emit_text(w, at, at + 2);
+        return 2;
     }
-    emit(w, SLICE("\""));
+    end_run(w);
+    if (w->gathered >= GATHER_BYTES)
+        flush_gathered(w);
+    // Decoded to where it goes: texts of many languages are nothing but this.
+    char *to = w->gather + w->gathered;
+    size_t len, taken = escape_decode(escape, to, &len);
+    unsigned char c = (unsigned char)to[0];
+    if (c >= 0x20 && c != '"' && c != '\\') {
+        w->gathered += len;
+        return taken;
+    }
+    struct buffer spelled = {0};
+    json_quote_byte(&spelled, c);
+    emit_bytes(w, buffer_slice(&spelled));
+    buffer_free(&spelled);
+    return taken;
+}
+
+// Escapes that are not in RFC 8785's spelling: \/ and \uXXXX.
+static void emit_respelled(struct walk *w, const struct json_node *n) {
+    const char *text = w->doc->text.ptr;
+    size_t at = n->start, end = n->end;
+    while (at < end) {
+        const char *escape = memchr(text + at, '\\', end - at);
+        size_t plain_end = escape != NULL ? (size_t)(escape - text) : end;
+        if (plain_end > at)
+            emit_text(w, at, plain_end);
+        at = plain_end;
+        while (at < end && text[at] == '\\')
+            at += emit_escape(w, at);
+    }
+}
+
+static void emit_number(struct walk *w, json_ref ref) {
+    const struct json_node *n = &w->doc->nodes[ref];
+    struct slice raw = json_raw(w->doc, ref);
+    if (json_number_is_canonical(raw)) {
+        emit_text(w, n->start, n->end);
+        return;
+    }
+    struct buffer spelled = {0};
+    json_number_canonical(raw, &spelled);
+    emit_bytes(w, buffer_slice(&spelled));
+    buffer_free(&spelled);
 }
 
 static void emit_scalar(struct walk *w, json_ref ref) {
     const struct json_node *n = &w->doc->nodes[ref];
-    struct slice raw = json_raw(w->doc, ref);
-    if (n->type == JSON_STRING && (n->flags & NODE_RESPELL) != 0) {
-        emit_respelled(w, ref);
-    } else if (n->type == JSON_NUMBER && !json_number_is_canonical(raw)) {
-        json_number_canonical(raw, &w->small);
-        if (w->small.len >= GATHER_BYTES)
-            flush(w);
-    } else {
-        emit(w, raw);
+    if ((n->flags & NODE_RESPELL) == 0)
+        emit_text(w, n->start, n->end);
+    else if (n->type == JSON_NUMBER)
+        emit_number(w, ref);
+    else
+        emit_respelled(w, n);
+}
+
+// The scalars at the front of an array, up to the first container: token
+// numbers and vectors are arrays of nothing else. Returns that container.
+static json_ref emit_scalars(struct walk *w, json_ref array, json_ref value, bool *first) {
+    const struct json_node *nodes = w->doc->nodes;
+    json_ref end = nodes[array].next;
+    while (value < end && !json_is_container(&nodes[value])) {
+        if (!*first)
+            emit_char(w, ',');
+        *first = false;
+        emit_scalar(w, value++);
     }
+    return value < end ? value : JSON_NONE;
 }
 
 static bool open_frame(struct walk *w, json_ref container) {
@@ -161,41 +268,51 @@ static bool open_frame(struct walk *w, json_ref container) {
         w->frame_cap = w->frame_cap == 0 ? 16 : w->frame_cap * 2;
         w->frames = base_realloc(w->frames, w->frame_cap * sizeof *w->frames);
     }
-    bool object = w->doc->nodes[container].type == JSON_OBJECT;
+    const struct json_node *n = &w->doc->nodes[container];
     struct frame *f = &w->frames[w->depth++];
-    *f = (struct frame){.container = container, .object = object, .first = true,
-                        .key = w->key_count};
-    emit(w, object ? SLICE("{") : SLICE("["));
-    f->key_end = f->key;
-    if (!object) {
+    *f = (struct frame){
+        .container = container,
+        .object = n->type == JSON_OBJECT,
+        .first = true,
+        .member = w->member_count,
+    };
+    emit_text(w, n->start, n->start + 1);
+    bool ok = true;
+    if (f->object)
+        ok = order_members(w, container);
+    else
         f->next = json_first(w->doc, container);
-        return true;
-    }
-    bool ok = order_keys(w, container, f->key);
-    f->key_end = w->key_count;
+    f->member_end = w->member_count;
     return ok;
+}
+
+static void close_frame(struct walk *w, const struct frame *f) {
+    size_t end = w->doc->nodes[f->container].end;
+    emit_text(w, end - 1, end);
+    w->member_count = f->member; // forgets the members of what is closed
+    w->depth--;
 }
 
 // The next value of the innermost container, or JSON_NONE when it is closed.
 static json_ref next_value(struct walk *w) {
     struct frame *f = &w->frames[w->depth - 1];
-    bool done = f->object ? f->key == f->key_end : f->next == JSON_NONE;
-    if (done) {
-        emit(w, f->object ? SLICE("}") : SLICE("]"));
-        w->depth--;
+    if (!f->object && f->next != JSON_NONE)
+        f->next = emit_scalars(w, f->container, f->next, &f->first);
+    if (f->object ? f->member == f->member_end : f->next == JSON_NONE) {
+        close_frame(w, f);
         return JSON_NONE;
     }
     if (!f->first)
-        emit(w, SLICE(","));
+        emit_char(w, ',');
     f->first = false;
     if (!f->object) {
         json_ref value = f->next;
         f->next = json_next(w->doc, f->container, value);
         return value;
     }
-    json_ref key = w->keys[f->key++];
+    json_ref key = w->members[f->member++].key;
     emit_scalar(w, key);
-    emit(w, SLICE(":"));
+    emit_char(w, ':');
     return json_value_of(key);
 }
 
@@ -208,31 +325,28 @@ static bool walk_all(struct walk *w, json_ref root) {
             else if (!open_frame(w, value))
                 return false;
         }
-        if (w->depth > 0) {
-            // Forget the keys of objects that are closed.
-            w->key_count = w->frames[w->depth - 1].key_end;
+        if (w->depth > 0)
             value = next_value(w);
-        }
     } while (w->depth > 0);
     return true;
 }
 
 bool json_canonical(const struct json_doc *doc, json_ref ref, json_skip *skip, void *skip_arg,
                     json_sink *sink, void *sink_arg, struct error *err) {
-    struct walk w = {
-        .doc = doc,
-        .arena = arena_new(1024),
-        .skip = skip,
-        .skip_arg = skip_arg,
-        .sink = sink,
-        .sink_arg = sink_arg,
-        .err = err,
-    };
+    struct walk w;
+    // All but the gathered bytes, which need no zeros.
+    memset(&w, 0, offsetof(struct walk, gather));
+    w.doc = doc;
+    w.skip = skip;
+    w.skip_arg = skip_arg;
+    w.sink = sink;
+    w.sink_arg = sink_arg;
+    w.err = err;
     bool ok = walk_all(&w, ref);
-    flush(&w);
-    buffer_free(&w.small);
+    end_run(&w);
+    flush_gathered(&w);
     free(w.frames);
-    free(w.keys);
+    free(w.members);
     arena_free(w.arena);
     return ok;
 }

@@ -6,7 +6,11 @@
 
 enum {
     NODE_ESCAPES = 1, // a string with at least one backslash
-    NODE_RESPELL = 2, // ... whose escapes are not in canonical spelling (\u, \/)
+    // Perhaps not in canonical spelling: a string with \u or \/, a number that
+    // is not a plain integer of at most NUMBER_PLAIN_MAX bytes.
+    NODE_RESPELL = 2,
+    // From 10^21 on, the canonical spelling has an exponent.
+    NUMBER_PLAIN_MAX = 21,
 };
 
 // 16 bytes a value. `next` is the index behind the value and all it contains.
@@ -34,9 +38,8 @@ static inline bool json_is_container(const struct json_node *n) {
     return n->type == JSON_ARRAY || n->type == JSON_OBJECT;
 }
 
-// Decodes one escape sequence at s (which starts with a backslash and is known
-// to be valid) into UTF-8; returns how many bytes of s it took.
-size_t json_decode_escape(const char *s, char out[4], size_t *out_len);
+// The escape of a quote, a backslash or a control character (RFC 8785's spelling).
+void json_quote_byte(struct buffer *out, unsigned char c);
 
 // The number's canonical spelling (number.c).
 void json_number_canonical(struct slice raw, struct buffer *out);

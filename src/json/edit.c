@@ -1,6 +1,9 @@
 // Splice edits: what is changed is cut in, everything else stays byte for
 // byte. Edits are noted first and turned into cuts when they are applied,
 // because where a comma goes depends on which members stay.
+//
+// Whatever is noted, the result is JSON: of two values for one place the later
+// counts, and what lies inside something that goes away goes with it.
 #include "doc.h"
 
 #include <stdlib.h>
@@ -11,7 +14,8 @@ struct edit {
     enum edit_kind kind;
     json_ref container; // REMOVE, ADD, INSERT
     json_ref at;        // REPLACE: the value; REMOVE: the key; INSERT: the element before which
-    struct slice raw;   // ADD: name and value, ready
+    struct slice raw;
+    struct slice name; // ADD: quoted
     size_t order;
 };
 
@@ -57,28 +61,35 @@ void json_edit_replace(struct json_edits *e, json_ref value, struct slice raw) {
     note(e, (struct edit){.kind = EDIT_REPLACE, .at = value, .raw = raw});
 }
 
+static struct slice quote(struct json_edits *e, struct slice text) {
+    struct buffer quoted = {0};
+    json_quote(&quoted, text);
+    struct slice copy = arena_copy(e->arena, buffer_slice(&quoted));
+    buffer_free(&quoted);
+    return copy;
+}
+
 void json_edit_set(struct json_edits *e, json_ref object, struct slice name, struct slice raw) {
     json_ref value = json_get(e->doc, object, name);
     if (value != JSON_NONE) {
         json_edit_replace(e, value, raw);
         return;
     }
-    struct buffer member = {0};
-    json_quote(&member, name);
-    buffer_append_char(&member, ':');
-    buffer_append(&member, raw);
-    note(e, (struct edit){.kind = EDIT_ADD,
-                          .container = object,
-                          .raw = arena_copy(e->arena, buffer_slice(&member))});
-    buffer_free(&member);
+    struct slice quoted = quote(e, name);
+    for (size_t i = 0; i < e->count; i++) {
+        struct edit *before = &e->edits[i];
+        if (before->kind == EDIT_ADD && before->container == object &&
+            slice_equal(before->name, quoted)) {
+            before->raw = raw;
+            return;
+        }
+    }
+    note(e, (struct edit){.kind = EDIT_ADD, .container = object, .raw = raw, .name = quoted});
 }
 
 void json_edit_set_string(struct json_edits *e, json_ref object, struct slice name,
                           struct slice text) {
-    struct buffer quoted = {0};
-    json_quote(&quoted, text);
-    json_edit_set(e, object, name, arena_copy(e->arena, buffer_slice(&quoted)));
-    buffer_free(&quoted);
+    json_edit_set(e, object, name, quote(e, text));
 }
 
 void json_edit_remove_key(struct json_edits *e, json_ref object, json_ref key) {
@@ -118,10 +129,20 @@ static size_t end_of(const struct cutting *c, json_ref ref) {
     return c->e->doc->nodes[ref].end;
 }
 
-static struct slice joined(struct arena *arena, const char *before, struct slice raw,
-                           const char *after) {
-    return arena_printf(arena, "%s%.*s%s", before, SLICE_ARG(raw), after);
+static struct slice joined(struct arena *arena, const struct slice *parts, size_t count) {
+    size_t len = 0, at = 0;
+    for (size_t i = 0; i < count; i++)
+        len += parts[i].len;
+    char *out = arena_alloc(arena, len);
+    for (size_t i = 0; i < count; i++) {
+        if (parts[i].len > 0)
+            memcpy(out + at, parts[i].ptr, parts[i].len);
+        at += parts[i].len;
+    }
+    return slice_make(out, len);
 }
+#define JOINED(arena, ...)                                                                         \
+    joined((arena), (struct slice[]){__VA_ARGS__}, FARTHING_COUNT(((struct slice[]){__VA_ARGS__})))
 
 // The edits of one container stand together: [first, last) of the sorted list.
 static size_t group_end(const struct json_edits *e, size_t first) {
@@ -166,8 +187,10 @@ static void cut_object(struct cutting *c, size_t first, size_t last) {
     for (; next < last; next++) {
         if (edits[next].kind != EDIT_ADD)
             continue;
-        struct slice member = survivor ? joined(c->e->arena, ",", edits[next].raw, "") : edits[next].raw;
-        cut(c, object_end, object_end, member, edits[next].order + 1);
+        struct slice comma = survivor ? SLICE(",") : SLICE_NONE;
+        cut(c, object_end, object_end,
+            JOINED(c->e->arena, comma, edits[next].name, SLICE(":"), edits[next].raw),
+            edits[next].order);
         survivor = true;
     }
 }
@@ -179,12 +202,12 @@ static void cut_array(struct cutting *c, size_t first, size_t last) {
         const struct edit *edit = &c->e->edits[i];
         if (edit->at != JSON_NONE) {
             size_t at = start_of(c, edit->at);
-            cut(c, at, at, joined(c->e->arena, "", edit->raw, ","), edit->order + 1);
+            cut(c, at, at, JOINED(c->e->arena, edit->raw, SLICE(",")), edit->order);
             continue;
         }
         size_t at = end_of(c, array) - 1;
-        cut(c, at, at, empty ? edit->raw : joined(c->e->arena, ",", edit->raw, ""),
-            edit->order + 1);
+        struct slice comma = empty ? SLICE_NONE : SLICE(",");
+        cut(c, at, at, JOINED(c->e->arena, comma, edit->raw), edit->order);
         empty = false;
     }
 }
@@ -203,35 +226,37 @@ static int by_container(const void *a, const void *b) {
     return x->order < y->order ? -1 : x->order > y->order;
 }
 
+// At one place, what is put in comes before what is replaced there, in the
+// order of noting; of two cuts the wider comes first, and of equal ones the
+// later: what the first has cut away, the others cannot change any more.
 static int by_place(const void *a, const void *b) {
     const struct cut *x = a, *y = b;
     if (x->from != y->from)
         return x->from < y->from ? -1 : 1;
-    // What is cut away comes before what is put in its place.
-    return x->order < y->order ? -1 : x->order > y->order;
+    bool insert_x = x->to == x->from, insert_y = y->to == y->from;
+    if (insert_x != insert_y)
+        return insert_x ? -1 : 1;
+    if (x->to != y->to)
+        return x->to > y->to ? -1 : 1;
+    int noted = x->order < y->order ? -1 : x->order > y->order;
+    return insert_x ? noted : -noted;
 }
 
 static struct slice put_together(struct cutting *c) {
     struct slice text = c->e->doc->text;
-    size_t size = text.len;
-    for (size_t i = 0; i < c->count; i++)
-        size += c->cuts[i].with.len - (c->cuts[i].to - c->cuts[i].from);
-    char *out = arena_alloc(c->e->arena, size);
-    size_t n = 0, at = 0;
+    size_t at = 0;
+    struct slice *parts = arena_alloc(c->e->arena, (2 * c->count + 1) * sizeof *parts);
+    size_t count = 0;
     for (size_t i = 0; i < c->count; i++) {
         const struct cut *k = &c->cuts[i];
-        if (k->from > at) {
-            memcpy(out + n, text.ptr + at, k->from - at);
-            n += k->from - at;
-        }
-        if (k->with.len > 0)
-            memcpy(out + n, k->with.ptr, k->with.len);
-        n += k->with.len;
-        if (k->to > at)
-            at = k->to;
+        if (k->from < at)
+            continue; // inside what was cut away
+        parts[count++] = slice_make(text.ptr + at, k->from - at);
+        parts[count++] = k->with;
+        at = k->to;
     }
-    memcpy(out + n, text.ptr + at, text.len - at);
-    return slice_make(out, n + text.len - at);
+    parts[count++] = slice_from(text, at);
+    return joined(c->e->arena, parts, count);
 }
 
 struct slice json_edits_apply(struct json_edits *e) {
@@ -243,7 +268,7 @@ struct slice json_edits_apply(struct json_edits *e) {
     for (size_t i = 0; i < e->count;) {
         const struct edit *edit = &e->edits[i];
         if (edit->kind == EDIT_REPLACE) {
-            cut(&c, start_of(&c, edit->at), end_of(&c, edit->at), edit->raw, edit->order + 1);
+            cut(&c, start_of(&c, edit->at), end_of(&c, edit->at), edit->raw, edit->order);
             i++;
             continue;
         }

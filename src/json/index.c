@@ -1,15 +1,8 @@
 // The parser: one pass over the bytes, one node a value, a small stack of open
 // containers instead of recursion.
-//
-// Strings are most of a prompt, so they decide the speed: 16 bytes at a time
-// with SSE2 (every x86-64 has it), 8 at a time by plain arithmetic elsewhere,
-// until a byte that means something: quote, backslash, control, non-ASCII.
-#include "doc.h"
+#include "scan.h"
 
 #include <stdlib.h>
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
 
 enum { DEPTH_DEFAULT = 512 };
 static const size_t bytes_max = (size_t)1 << 30;
@@ -53,87 +46,34 @@ static uint32_t add_node(struct parser *p, enum json_type type) {
 
 // ---------------------------------------------------------------- strings
 
-// The first byte at or after s that is a quote, a backslash, a control
-// character or not ASCII; end when there is none.
-static const char *skip_plain(const char *s, const char *end) {
-#ifdef __SSE2__
-    const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\');
-    const __m128i space = _mm_set1_epi8(' ');
-    for (; end - s >= 16; s += 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)s);
-        // Signed: bytes over 0x7f are negative, so one comparison finds both
-        // controls and non-ASCII.
-        __m128i odd = _mm_or_si128(_mm_cmplt_epi8(v, space),
-                                   _mm_or_si128(_mm_cmpeq_epi8(v, quote),
-                                                _mm_cmpeq_epi8(v, backslash)));
-        int mask = _mm_movemask_epi8(odd);
-        if (mask != 0)
-            return s + __builtin_ctz((unsigned)mask);
-    }
-#else
-    // A byte of x is zero where (x - 0x01..) & ~x & 0x80.. has its high bit.
-    const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
-    for (; end - s >= 8; s += 8) {
-        uint64_t v;
-        memcpy(&v, s, 8);
-        uint64_t q = v ^ (ones * '"'), b = v ^ (ones * '\\');
-        if (((v | (v - ones * 0x20) | (q - ones) | (b - ones)) & highs) != 0)
-            break; // perhaps one of these: look at them singly
-    }
-#endif
-    for (; s < end; s++) {
-        unsigned char c = (unsigned char)*s;
-        if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\')
-            return s;
-    }
-    return end;
-}
-
-// Length of the well-formed UTF-8 sequence at s (Unicode table 3-7), or 0.
-static size_t utf8_sequence(const unsigned char *s, size_t left) {
-    unsigned char c = s[0];
-    size_t n = c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
-    if (n == 0 || n > left)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    if ((c == 0xe0 && s[1] < 0xa0) || (c == 0xed && s[1] > 0x9f) || (c == 0xf0 && s[1] < 0x90) ||
-        (c == 0xf4 && s[1] > 0x8f))
-        return 0; // overlong, surrogate, beyond U+10FFFF
-    return n;
-}
-
 static int hex4(const char *s) {
-    int value = 0;
+    unsigned value = 0;
     for (int i = 0; i < 4; i++) {
-        char c = s[i];
-        int digit = c >= '0' && c <= '9'   ? c - '0'
-                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                           : -1;
-        if (digit < 0)
-            return -1;
+        unsigned char c = (unsigned char)s[i];
+        unsigned digit = (unsigned)c - '0';
+        if (digit > 9) {
+            digit = (c | 0x20u) - 'a' + 10u;
+            if (digit < 10 || digit > 15)
+                return -1;
+        }
         value = value << 4 | digit;
     }
-    return value;
+    return (int)value;
 }
 
 // At a backslash. Moves behind the escape; a surrogate needs its other half.
 static bool skip_escape(struct parser *p, uint8_t *flags) {
-    *flags |= NODE_ESCAPES;
     if (p->end - p->at < 2)
         return fail(p, "unfinished escape");
-    char c = p->at[1];
-    if (c != 'u') {
-        if (c == '\0' || strchr("\"\\/bfnrt", c) == NULL)
-            return fail(p, "unknown escape");
-        if (c == '/')
-            *flags |= NODE_RESPELL;
+    uint8_t short_escape = scan_short_escape(p->at[1]);
+    if (short_escape != 0) {
+        *flags |= short_escape;
         p->at += 2;
         return true;
     }
-    *flags |= NODE_RESPELL;
+    if (p->at[1] != 'u')
+        return fail(p, "unknown escape");
+    *flags |= NODE_ESCAPES | NODE_RESPELL;
     int unit = p->end - p->at >= 6 ? hex4(p->at + 2) : -1;
     if (unit < 0)
         return fail(p, "bad \\u escape");
@@ -150,31 +90,51 @@ static bool skip_escape(struct parser *p, uint8_t *flags) {
     return true;
 }
 
+static bool is_continuation(char c) {
+    return ((unsigned char)c & 0xc0) == 0x80;
+}
+
+// Text in other scripts comes in runs: stays while it lasts. Most sequences of
+// two and three bytes are told without a call; the ends of their ranges, and
+// those of four, are slice_utf8's.
+static bool skip_other_scripts(struct parser *p) {
+    const char *s = p->at;
+    do {
+        unsigned char c = (unsigned char)*s;
+        ptrdiff_t left = p->end - s;
+        size_t n;
+        if (c >= 0xc2 && c < 0xe0 && left >= 2 && is_continuation(s[1]))
+            n = 2;
+        else if (c > 0xe0 && c < 0xed && left >= 3 && is_continuation(s[1]) &&
+                 is_continuation(s[2]))
+            n = 3;
+        else
+            n = slice_utf8(slice_make(s, (size_t)left));
+        if (n == 0) {
+            p->at = s;
+            return fail(p, "invalid UTF-8");
+        }
+        s += n;
+    } while (s < p->end && (unsigned char)*s >= 0x80);
+    p->at = s;
+    return true;
+}
+
 static bool read_string(struct parser *p) {
     uint32_t node = add_node(p, JSON_STRING);
     uint8_t flags = 0;
     p->at++;
     for (;;) {
-        p->at = skip_plain(p->at, p->end);
+        p->at = scan_text(p->at, p->end, &flags);
         if (p->at == p->end)
             return fail(p, "unfinished string");
         unsigned char c = (unsigned char)*p->at;
         if (c == '"')
             break;
-        if (c == '\\') {
-            if (!skip_escape(p, &flags))
-                return false;
-        } else if (c < 0x20) {
+        if (c < 0x20)
             return fail(p, "control character in a string");
-        } else {
-            // Text in other scripts comes in runs: stay here while it lasts.
-            do {
-                size_t n = utf8_sequence((const unsigned char *)p->at, (size_t)(p->end - p->at));
-                if (n == 0)
-                    return fail(p, "invalid UTF-8");
-                p->at += n;
-            } while (p->at < p->end && (unsigned char)*p->at >= 0x80);
-        }
+        if (!(c == '\\' ? skip_escape(p, &flags) : skip_other_scripts(p)))
+            return false;
     }
     p->at++;
     p->doc->nodes[node].end = (uint32_t)(p->at - p->begin);
@@ -184,40 +144,47 @@ static bool read_string(struct parser *p) {
 
 // ---------------------------------------------------------- other scalars
 
-static bool is_digit(const struct parser *p) {
-    return p->at < p->end && *p->at >= '0' && *p->at <= '9';
+static const char *skip_digits(const char *s, const char *end) {
+    while (s < end && *s >= '0' && *s <= '9')
+        s++;
+    return s;
 }
 
-static void skip_digits(struct parser *p) {
-    while (is_digit(p))
-        p->at++;
+static bool digit_expected(struct parser *p, const char *at) {
+    p->at = at;
+    return fail(p, "digit expected");
 }
 
 static bool read_number(struct parser *p) {
     uint32_t node = add_node(p, JSON_NUMBER);
-    if (*p->at == '-')
-        p->at++;
-    if (!is_digit(p))
-        return fail(p, "digit expected");
-    if (*p->at == '0')
-        p->at++;
-    else
-        skip_digits(p);
-    if (p->at < p->end && *p->at == '.') {
-        p->at++;
-        if (!is_digit(p))
-            return fail(p, "digit expected");
-        skip_digits(p);
+    const char *start = p->at, *end = p->end;
+    bool negative = *start == '-';
+    const char *whole = start + negative;
+    const char *s = whole < end && *whole == '0' ? whole + 1 : skip_digits(whole, end);
+    if (s == whole)
+        return digit_expected(p, s);
+    // A plain integer of moderate length needs no second look; "-0" does.
+    bool plain = s - start <= NUMBER_PLAIN_MAX && !(negative && *whole == '0');
+    if (s < end && *s == '.') {
+        const char *fraction = s + 1;
+        s = skip_digits(fraction, end);
+        if (s == fraction)
+            return digit_expected(p, s);
+        plain = false;
     }
-    if (p->at < p->end && (*p->at == 'e' || *p->at == 'E')) {
-        p->at++;
-        if (p->at < p->end && (*p->at == '+' || *p->at == '-'))
-            p->at++;
-        if (!is_digit(p))
-            return fail(p, "digit expected");
-        skip_digits(p);
+    if (s < end && (*s == 'e' || *s == 'E')) {
+        s++;
+        if (s < end && (*s == '+' || *s == '-'))
+            s++;
+        const char *exponent = s;
+        s = skip_digits(exponent, end);
+        if (s == exponent)
+            return digit_expected(p, s);
+        plain = false;
     }
-    p->doc->nodes[node].end = (uint32_t)(p->at - p->begin);
+    p->at = s;
+    p->doc->nodes[node].flags = plain ? 0 : NODE_RESPELL;
+    p->doc->nodes[node].end = (uint32_t)(s - p->begin);
     return true;
 }
 
@@ -233,8 +200,10 @@ static bool read_word(struct parser *p, struct slice word, enum json_type type) 
 // ------------------------------------------------------------- structure
 
 static void skip_space(struct parser *p) {
-    while (p->at < p->end && (*p->at == ' ' || *p->at == '\n' || *p->at == '\r' || *p->at == '\t'))
-        p->at++;
+    const char *s = p->at;
+    while (s < p->end && (*s == ' ' || *s == '\n' || *s == '\r' || *s == '\t'))
+        s++;
+    p->at = s;
 }
 
 static bool open_container(struct parser *p, enum json_type type) {
@@ -277,11 +246,9 @@ static bool read_value(struct parser *p, enum expect *expect) {
         return read_word(p, SLICE("false"), JSON_FALSE);
     case 'n':
         return read_word(p, SLICE("null"), JSON_NULL);
-    case '-':
-    case '0': case '1': case '2': case '3': case '4':
-    case '5': case '6': case '7': case '8': case '9':
-        return read_number(p);
     default:
+        if (*p->at == '-' || (*p->at >= '0' && *p->at <= '9'))
+            return read_number(p);
         return fail(p, "value expected");
     }
 }
@@ -355,7 +322,7 @@ bool json_parse(struct json_doc *doc, struct slice text, const struct json_limit
     doc->text = text;
     doc->count = 0;
     size_t max = limits != NULL && limits->bytes > 0 && limits->bytes < bytes_max ? limits->bytes
-                                                                                 : bytes_max;
+                                                                                  : bytes_max;
     bool ok = text.len <= max ? read_document(&p)
                               : error_set(err, "%zu bytes are more than %zu", text.len, max);
     if (!ok)

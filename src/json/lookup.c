@@ -1,8 +1,6 @@
 // Walking the index.
 #include "doc.h"
 
-#include <stdlib.h>
-
 struct slice json_text(const struct json_doc *doc) {
     return doc->text;
 }
@@ -64,18 +62,47 @@ bool json_is_absent(const struct json_doc *doc, json_ref ref) {
     return ref >= doc->count || doc->nodes[ref].type == JSON_NULL;
 }
 
-// A table of the names seen: linear whatever the names are.
-json_ref json_duplicate_key(const struct json_doc *doc, json_ref object) {
-    if (object >= doc->count || doc->nodes[object].type != JSON_OBJECT)
-        return JSON_NONE;
+enum { FEW_KEYS = 24 };
+
+static json_ref duplicate_of_few(const struct json_doc *doc, json_ref object, struct arena *arena) {
+    struct slice names[FEW_KEYS];
+    size_t count = 0;
+    for (json_ref key = json_first(doc, object); key != JSON_NONE;
+         key = json_next(doc, object, key)) {
+        struct slice name = json_string(doc, key, arena);
+        for (size_t i = 0; i < count; i++)
+            if (slice_equal(names[i], name))
+                return key;
+        names[count++] = name;
+    }
+    return JSON_NONE;
+}
+
+static json_ref duplicate_of_many(const struct json_doc *doc, json_ref object,
+                                  struct arena *arena) {
     struct table *seen = table_new();
-    struct arena *arena = arena_new(512);
     json_ref found = JSON_NONE;
     for (json_ref key = json_first(doc, object); key != JSON_NONE && found == JSON_NONE;
          key = json_next(doc, object, key))
         if (table_put(seen, json_string(doc, key, arena), seen) != NULL)
             found = key;
-    arena_free(arena);
     table_free(seen);
+    return found;
+}
+
+// Few names are compared with each other, which needs no memory; many go
+// through a table, which is linear whatever the names are.
+json_ref json_duplicate_key(const struct json_doc *doc, json_ref object) {
+    if (object >= doc->count || doc->nodes[object].type != JSON_OBJECT)
+        return JSON_NONE;
+    size_t count = 0;
+    bool escapes = false;
+    for (json_ref key = json_first(doc, object); key != JSON_NONE;
+         key = json_next(doc, object, key), count++)
+        escapes |= (doc->nodes[key].flags & NODE_ESCAPES) != 0;
+    struct arena *arena = escapes ? arena_new(512) : NULL; // only escapes are decoded into it
+    json_ref found = count <= FEW_KEYS ? duplicate_of_few(doc, object, arena)
+                                       : duplicate_of_many(doc, object, arena);
+    arena_free(arena);
     return found;
 }

@@ -5,6 +5,7 @@
 // with all its digits: 2^53 and 2^53+1 stay two numbers.
 #include "doc.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 struct decimal {
@@ -80,8 +81,8 @@ static size_t digit_count(const struct decimal *d) {
 
 static void put_digits(struct buffer *out, const struct decimal *d, size_t from, size_t to) {
     for (size_t i = from; i < to; i++)
-        buffer_append_char(out, i < d->whole.len ? d->whole.ptr[i]
-                                                 : d->fraction.ptr[i - d->whole.len]);
+        buffer_append_char(out,
+                           i < d->whole.len ? d->whole.ptr[i] : d->fraction.ptr[i - d->whole.len]);
 }
 
 static void put_zeros(struct buffer *out, int64_t count) {
@@ -89,14 +90,28 @@ static void put_zeros(struct buffer *out, int64_t count) {
         buffer_append_char(out, '0');
 }
 
+// Whether the spelling is canonical at a glance: a plain integer of moderate
+// length, or one with a fraction that does not end in zero. (More spellings
+// are; they take the long way.)
 bool json_number_is_canonical(struct slice raw) {
-    // A plain integer of moderate length; "-0" is not.
-    if (raw.len > 21 || (raw.ptr[0] == '-' && raw.len == 2 && raw.ptr[1] == '0'))
+    if (raw.len > NUMBER_PLAIN_MAX)
         return false;
-    for (size_t i = raw.ptr[0] == '-'; i < raw.len; i++)
-        if (raw.ptr[i] < '0' || raw.ptr[i] > '9')
-            return false;
-    return true;
+    const char *s = raw.ptr, *end = raw.ptr + raw.len;
+    bool negative = *s == '-';
+    s += negative;
+    bool zero = *s == '0';
+    while (s < end && *s >= '0' && *s <= '9')
+        s++;
+    if (s == end)
+        return !(negative && zero); // "-0" is 0
+    if (*s != '.' || end[-1] == '0')
+        return false;
+    const char *fraction = ++s;
+    while (s < end && *s >= '0' && *s <= '9')
+        s++;
+    // Below 0.000001 comes an exponent.
+    bool tiny = zero && end - fraction > 6 && memcmp(fraction, "000000", 6) == 0;
+    return s == end && !tiny;
 }
 
 void json_number_canonical(struct slice raw, struct buffer *out) {
@@ -153,7 +168,9 @@ bool json_i64(const struct json_doc *doc, json_ref ref, int64_t *out) {
     uint64_t value = 0;
     for (int64_t i = 0; i < d.point; i++) {
         size_t at = (size_t)i;
-        char c = at < d.whole.len ? d.whole.ptr[at] : at < k ? d.fraction.ptr[at - d.whole.len] : '0';
+        char c = at < d.whole.len ? d.whole.ptr[at]
+                 : at < k         ? d.fraction.ptr[at - d.whole.len]
+                                  : '0';
         if (__builtin_mul_overflow(value, 10u, &value) ||
             __builtin_add_overflow(value, (uint64_t)(c - '0'), &value))
             return false;
@@ -164,19 +181,21 @@ bool json_i64(const struct json_doc *doc, json_ref ref, int64_t *out) {
     return true;
 }
 
+// False also for what overflows: no caller has a use for infinity. (The locale
+// of the process is C and stays so, thus strtod reads a point.)
 bool json_double(const struct json_doc *doc, json_ref ref, double *out) {
     if (ref >= doc->count || doc->nodes[ref].type != JSON_NUMBER)
         return false;
     struct slice raw = json_raw(doc, ref);
     char text[64];
-    if (raw.len >= sizeof text) {
+    if (raw.len < sizeof text) {
+        memcpy(text, raw.ptr, raw.len);
+        text[raw.len] = '\0';
+        *out = strtod(text, NULL);
+    } else {
         char *copy = slice_dup(raw);
         *out = strtod(copy, NULL);
         free(copy);
-        return true;
     }
-    memcpy(text, raw.ptr, raw.len);
-    text[raw.len] = '\0';
-    *out = strtod(text, NULL);
-    return true;
+    return isfinite(*out);
 }

@@ -1,25 +1,10 @@
-// Writing JSON.
-#include "doc.h"
+// Writing JSON. The nesting is bounded by the code that writes, not by what
+// comes from outside, so a bit a level is enough.
+#include "scan.h"
 
-static size_t valid_utf8(const unsigned char *s, size_t left) {
-    unsigned char c = s[0];
-    size_t n = c < 0x80                ? 1
-               : c >= 0xc2 && c < 0xe0 ? 2
-               : c >= 0xe0 && c < 0xf0 ? 3
-               : c >= 0xf0 && c < 0xf5 ? 4
-                                       : 0;
-    if (n == 0 || n > left)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    if (n > 2 && ((c == 0xe0 && s[1] < 0xa0) || (c == 0xed && s[1] > 0x9f) ||
-                  (c == 0xf0 && s[1] < 0x90) || (c == 0xf4 && s[1] > 0x8f)))
-        return 0;
-    return n;
-}
+#include <assert.h>
 
-static void quote_control(struct buffer *out, unsigned char c) {
+void json_quote_byte(struct buffer *out, unsigned char c) {
     static const char hex[] = "0123456789abcdef";
     switch (c) {
     case '"':
@@ -53,22 +38,23 @@ static void quote_control(struct buffer *out, unsigned char c) {
 void json_quote(struct buffer *out, struct slice text) {
     buffer_reserve(out, text.len + 2);
     buffer_append_char(out, '"');
-    size_t plain = 0, i = 0; // [plain, i) is copied as it is
-    while (i < text.len) {
-        unsigned char c = (unsigned char)text.ptr[i];
-        size_t n = c < 0x80 ? 1 : valid_utf8((const unsigned char *)text.ptr + i, text.len - i);
-        if (n > 0 && c >= 0x20 && c != '"' && c != '\\') {
-            i += n;
+    const char *plain = text.ptr, *s = text.ptr; // [plain, s) is copied as it is
+    const char *end = text.len > 0 ? text.ptr + text.len : text.ptr;
+    while ((s = scan_plain(s, end)) < end) {
+        bool ascii = (unsigned char)*s < 0x80;
+        size_t n = ascii ? 0 : slice_utf8(slice_make(s, (size_t)(end - s)));
+        if (n > 0) {
+            s += n;
             continue;
         }
-        buffer_append(out, slice_make(text.ptr + plain, i - plain));
-        if (n == 0)
-            BUFFER_LITERAL(out, "\xef\xbf\xbd");
+        buffer_append(out, slice_make(plain, (size_t)(s - plain)));
+        if (ascii)
+            json_quote_byte(out, (unsigned char)*s);
         else
-            quote_control(out, c);
-        plain = ++i;
+            BUFFER_LITERAL(out, "\xef\xbf\xbd");
+        plain = ++s;
     }
-    buffer_append(out, slice_make(text.ptr + plain, i - plain));
+    buffer_append(out, slice_make(plain, (size_t)(end - plain)));
     buffer_append_char(out, '"');
 }
 
@@ -86,6 +72,7 @@ static void before_value(struct json_writer *w) {
 }
 
 static void open_level(struct json_writer *w, char c) {
+    assert(w->depth < 63);
     before_value(w);
     buffer_append_char(w->out, c);
     w->depth++;
