@@ -230,20 +230,21 @@ static struct slice keep_word(struct reader *r) {
 
 // ---------------------------------------------------------------- structure
 
+// An unknown name is taken to be one: its message is about the name.
 static bool is_titled(struct slice name) {
     size_t count;
     const struct spec_section *all = spec_sections(&count);
     for (size_t i = 0; i < count; i++)
-        if (all[i].titled && slice_equal(slice_of(all[i].name), name))
-            return true;
-    return false;
+        if (slice_equal(slice_of(all[i].name), name))
+            return all[i].titled;
+    return true;
 }
 
 static void open_brace(struct reader *r) {
     struct scan *s = r->scan;
     int line = s->line;
     bool list = s->last.sign == '=' || s->last.sign == '+';
-    bool titled = is_titled(s->before.text);
+    bool titled = s->last.sign == '"' && s->before.sign == 'w' && is_titled(s->before.text);
     if (!list && !titled && s->last.sign == '"') {
         BROKEN(s, s->last.line,
                "a section's name stands without quotes; expected SECTION {, or "

@@ -247,7 +247,7 @@ log {{ cost_log = "{self.cost_log}" prices = "{PRICES}" level = "debug" {log} }}
         def read():
             if not self.cost_log.exists():
                 return None
-            lines = self.cost_log.read_text().splitlines()
+            lines = self.cost_log.read_text().split("\n")[:-1]
             return lines if len(lines) >= count else None
         return [json.loads(line) for line in eventually(read, f"{count} cost rows")]
 
