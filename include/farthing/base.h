@@ -218,8 +218,9 @@ void mailbox_free(struct mailbox *box);
 enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 
 #define METRIC_LABELS_MAX 8
-#define METRIC_VALUE_MAX 128   // bytes of one label value
-#define METRIC_SERIES_MAX 2000 // of one family
+#define METRIC_VALUE_MAX 128    // bytes of one label value
+#define METRIC_SERIES_MAX 10000 // of one family
+#define METRIC_INVENTED_MAX 200 // values of a label that clients choose: feature, user, model
 
 struct metric_family {
     const char *name;
@@ -239,8 +240,9 @@ struct metric_series;
 
 // The series for these label values (as many as the family has labels). Lives
 // as long as the process. Thread-safe; takes a lock only the first time a
-// thread sees the series. When a family holds more than METRIC_SERIES_MAX
-// series, further ones share a series whose client-chosen labels read "other".
+// thread sees the series. Client-chosen labels show METRIC_INVENTED_MAX values
+// each, the same in all families, and "other" for the rest; over
+// METRIC_SERIES_MAX series of a family all its labels read "other".
 // Values are cut at METRIC_VALUE_MAX bytes; what is not text becomes U+FFFD.
 struct metric_series *metric_series(const struct metric_family *family, const struct slice *values);
 struct metric_series *metric_plain(const struct metric_family *family); // without labels

@@ -2,9 +2,8 @@
 // path takes no lock; the registry's lock is taken the first time a thread
 // meets a series. Updates are relaxed atomics.
 //
-// Label values that clients invent are bounded: over METRIC_SERIES_MAX series
-// in a family, "feature" and "user" read "other", and if even that is not
-// enough, all labels do.
+// Label values that clients invent are bounded: METRIC_INVENTED_MAX of each
+// label, and METRIC_SERIES_MAX series of each family; the rest reads "other".
 #include "metrics.h"
 
 #include <pthread.h>
@@ -140,32 +139,57 @@ static struct slice cleaned(struct buffer *out, struct slice value) {
     return buffer_slice(out);
 }
 
-static bool invented_by_clients(const char *label) {
-    return strcmp(label, "feature") == 0 || strcmp(label, "user") == 0;
+// Labels whose values clients invent, and the values that are shown: the first
+// METRIC_INVENTED_MAX of each, the same ones in every family.
+static struct {
+    const char *label;
+    struct table *shown;
+} invented[] = {{"feature", NULL}, {"user", NULL}, {"model", NULL}};
+
+static struct slice bounded(const char *label, struct slice value) {
+    for (size_t i = 0; i < FARTHING_COUNT(invented); i++) {
+        if (strcmp(label, invented[i].label) != 0)
+            continue;
+        if (invented[i].shown == NULL)
+            invented[i].shown = table_new();
+        if (table_get(invented[i].shown, value) != NULL)
+            return value;
+        if (table_count(invented[i].shown) >= METRIC_INVENTED_MAX)
+            return SLICE("other");
+        table_put(invented[i].shown, value, &invented[i]);
+    }
+    return value;
 }
 
-// First as it is, then without what clients invent, then without anything.
-enum { AS_IT_IS, NOTHING_INVENTED, ALL_OTHER };
+static void forget_invented(void) {
+    for (size_t i = 0; i < FARTHING_COUNT(invented); i++) {
+        table_free(invented[i].shown);
+        invented[i].shown = NULL;
+    }
+}
 
+// The products of labels are bounded too: over METRIC_SERIES_MAX series of a
+// family, all its labels read "other".
 static struct metric_series *find_or_make(const struct metric_family *family, struct slice *values,
                                           size_t count) {
     if (registry == NULL)
         registry = table_new();
     struct metric_entry *e = entry_of(family);
-    struct metric_series *s = NULL;
+    for (size_t i = 0; i < count; i++)
+        values[i] = bounded(family->labels[i], values[i]);
     struct buffer key = {0};
-    for (int step = AS_IT_IS; s == NULL; step++) {
+    make_key(&key, family, values, count);
+    struct metric_series *s = table_get(registry, buffer_slice(&key));
+    if (s == NULL && e->series_count >= METRIC_SERIES_MAX && count > 0) {
+        for (size_t i = 0; i < count; i++)
+            values[i] = SLICE("other");
         buffer_clear(&key);
         make_key(&key, family, values, count);
         s = table_get(registry, buffer_slice(&key));
-        size_t max = (size_t)METRIC_SERIES_MAX * (step == AS_IT_IS ? 1 : 2);
-        if (s == NULL && (e->series_count < max || step == ALL_OTHER || count == 0)) {
-            s = series_new(e, values, count);
-            table_put(registry, buffer_slice(&key), s);
-        }
-        for (size_t i = 0; i < count; i++)
-            if (step == NOTHING_INVENTED || invented_by_clients(family->labels[i]))
-                values[i] = SLICE("other");
+    }
+    if (s == NULL) {
+        s = series_new(e, values, count);
+        table_put(registry, buffer_slice(&key), s);
     }
     buffer_free(&key);
     return s;
@@ -196,7 +220,7 @@ struct metric_series *metric_series(const struct metric_family *family,
         return s;
     s = register_series(family, values, count);
     // A client that invents labels without end must not grow this either.
-    if (table_count(c->series) > 8 * METRIC_SERIES_MAX) {
+    if (table_count(c->series) > METRIC_SERIES_MAX) {
         table_free(c->series);
         c->series = table_new();
     }
@@ -252,6 +276,7 @@ void metric_reset_for_test(void) {
     first_entry = last_entry = NULL;
     table_free(registry);
     registry = NULL;
+    forget_invented();
     atomic_fetch_add(&epoch, 1);
     metric_unlock();
 }

@@ -310,14 +310,14 @@ def test_metrics(provider, farthing):
 
 
 def test_labels_that_clients_invent_are_bounded(farthing):
-    for i in range(1500):
+    for i in range(600):
         farthing.post(headers={"x-farthing-feature": f"feature-{i}"})
-    farthing.rows(1500)
+    farthing.rows(600)
     text = farthing.metrics()
     series = [line for line in text.splitlines() if line.startswith("farthing_requests_total")]
-    assert len(series) < 1200 and any('feature="other"' in line for line in series)
+    assert len(series) < 300 and any('feature="other"' in line for line in series)
     total = sum(float(line.rsplit(" ", 1)[1]) for line in series)
-    assert total == 1500
+    assert total == 600
 
 
 def test_farthingctl_status(farthing):
@@ -354,8 +354,8 @@ def test_what_clients_say_cannot_break_rows_or_lines(farthing):
     rows = farthing.rows(2)
     assert rows[0]["feature"] == 'a"b\\c' and len(rows[0]["run_id"]) <= 256
     assert rows[1]["feature"].startswith("line\nbreak")
-    for line in farthing.metrics().splitlines():
-        assert line.startswith(("#", "farthing_")), line
+    for line in farthing.metrics().split("\n"):
+        assert not line or line.startswith(("#", "farthing_")), line
     farthing.stop()
     assert [json.loads(r[0])["feature"] for r in table(farthing, "select row from requests")] == \
         [r["feature"] for r in rows]
