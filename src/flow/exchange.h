@@ -121,6 +121,7 @@ struct exchange {
     bool passes_through;  // bytes go to the client as they come, uninterpreted
     bool answer_overflowed;
     struct provider_stream *reader;
+    struct slice feed, gathered; // within stream_data: what was read, and what of it is to go out
     bool reply_begun;
 
     // judge, settle

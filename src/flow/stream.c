@@ -53,14 +53,39 @@ static void write_summary(struct exchange *x) {
     buffer_free(&line);
 }
 
-static void on_emit(void *arg, enum provider_emit kind, struct slice bytes) {
-    struct exchange *x = arg;
-    if (kind == PROVIDER_EMIT_DONE && x->route != NULL && x->route->stream_summary) {
-        settle_stream(x);
-        write_summary(x);
-    }
+// Events that lie together in what was read go out together: one write for
+// each read, not for each event.
+static void give_gathered(struct exchange *x) {
+    if (x->gathered.len == 0)
+        return;
+    struct slice bytes = x->gathered;
+    x->gathered = SLICE_NONE;
     reply_begin(x);
     reply_stream(x, bytes);
+}
+
+static bool lies_within(struct slice whole, struct slice part) {
+    return part.ptr >= whole.ptr && part.ptr + part.len <= whole.ptr + whole.len;
+}
+
+static void on_emit(void *arg, enum provider_emit kind, struct slice bytes) {
+    struct exchange *x = arg;
+    bool summary = kind == PROVIDER_EMIT_DONE && x->route != NULL && x->route->stream_summary;
+    bool adjoins = x->gathered.len > 0 && x->gathered.ptr + x->gathered.len == bytes.ptr;
+    if (summary || !adjoins)
+        give_gathered(x);
+    if (summary) {
+        settle_stream(x);
+        reply_begin(x);
+        write_summary(x);
+    }
+    if (adjoins && x->gathered.len > 0)
+        x->gathered.len += bytes.len;
+    else
+        x->gathered = bytes;
+    // The reader's own memory does not outlive this call.
+    if (!lies_within(x->feed, bytes))
+        give_gathered(x);
 }
 
 static void end_broken(struct exchange *x, const char *why) {
@@ -81,7 +106,11 @@ void stream_data(struct exchange *x, struct slice bytes) {
     if (x->state == EXCHANGE_SETTLED)
         return;
     struct error err;
-    if (!provider_stream_feed(x->reader, bytes, on_emit, x, &err)) {
+    x->feed = bytes;
+    bool fed = provider_stream_feed(x->reader, bytes, on_emit, x, &err);
+    give_gathered(x);
+    x->feed = SLICE_NONE;
+    if (!fed) {
         dispatch_cancel(x);
         end_broken(x, err.text);
         return;
