@@ -18,8 +18,8 @@ import time
 import urllib.error
 import urllib.request
 
-FARTHING = os.environ.get("FARTHING", "build/farthing")
-FARTHINGCTL = os.environ.get("FARTHINGCTL", "build/farthingctl")
+FARTHING = os.path.abspath(os.environ.get("FARTHING", "build/farthing"))
+FARTHINGCTL = os.path.abspath(os.environ.get("FARTHINGCTL", "build/farthingctl"))
 PRICES = pathlib.Path(__file__).parent.parent.parent / "conf" / "prices.json"
 WAIT = 20  # seconds after which something that should happen has failed
 
