@@ -37,8 +37,23 @@ struct question {
     struct slice model, text;
     bool stream, include_usage, embeddings, responses;
     int64_t input_tokens, output_tokens;
+    const char *finish;
     uint64_t seed;
 };
+
+// The caps on output of the three APIs; a longer answer ends with "length".
+static void apply_cap(const struct mock *m, struct question *q) {
+    static const char *const caps[] = {"max_tokens", "max_completion_tokens", "max_output_tokens"};
+    for (size_t i = 0; i < FARTHING_COUNT(caps); i++) {
+        int64_t cap;
+        json_ref value = json_get(m->doc, JSON_ROOT, slice_of(caps[i]));
+        if (value == JSON_NONE || !json_i64(m->doc, value, &cap) || cap < 1 ||
+            cap >= q->output_tokens)
+            continue;
+        q->output_tokens = cap;
+        q->finish = "length";
+    }
+}
 
 static void read_question(struct mock *m, struct http_request *request, struct question *q,
                           struct arena *arena) {
@@ -47,7 +62,8 @@ static void read_question(struct mock *m, struct http_request *request, struct q
     *q = (struct question){.model = SLICE("mock")};
     uint8_t digest[DIGEST_LEN];
     struct slice asked = body;
-    if (json_parse(m->doc, body, NULL, &ignored)) {
+    bool parsed = json_parse(m->doc, body, NULL, &ignored);
+    if (parsed) {
         json_ref model = json_get(m->doc, JSON_ROOT, SLICE("model"));
         if (model != JSON_NONE)
             q->model = arena_copy(arena, json_string(m->doc, model, arena));
@@ -67,6 +83,9 @@ static void read_question(struct mock *m, struct http_request *request, struct q
     q->input_tokens = (int64_t)(asked.len + 3) / 4;
     q->output_tokens = m->options.answer_words > 0 ? m->options.answer_words
                                                    : 8 + (int64_t)(q->seed % 24);
+    q->finish = "stop";
+    if (parsed)
+        apply_cap(m, q);
 }
 
 static const char *word_at(const struct question *q, int64_t i) {
@@ -94,7 +113,8 @@ static void put_chat(const struct question *q, struct buffer *out) {
     json_quote(out, q->model);
     BUFFER_LITERAL(out, ",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"");
     put_text(q, out);
-    BUFFER_LITERAL(out, "\",\"refusal\":null},\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":");
+    buffer_printf(out, "\",\"refusal\":null},\"logprobs\":null,\"finish_reason\":\"%s\"}],\"usage\":",
+                  q->finish);
     put_usage(q, out);
     BUFFER_LITERAL(out, "}");
 }
@@ -126,7 +146,10 @@ static void put_stream(const struct question *q, struct buffer *out) {
         put_chunk(q, out, buffer_slice(&choice), false);
         buffer_free(&choice);
     }
-    put_chunk(q, out, SLICE("{\"index\":0,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"stop\"}"), false);
+    struct buffer last = {0};
+    buffer_printf(&last, "{\"index\":0,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"%s\"}", q->finish);
+    put_chunk(q, out, buffer_slice(&last), false);
+    buffer_free(&last);
     if (q->include_usage)
         put_chunk(q, out, SLICE_NONE, true);
     BUFFER_LITERAL(out, "data: [DONE]\n\n");
