@@ -67,6 +67,8 @@ void exchange_release(struct exchange *x) {
     if (x->request != NULL || x->state != EXCHANGE_SETTLED)
         return;
     struct flow *f = x->flow;
+    if (x->inflight != NULL)
+        metric_add(x->inflight, -1);
     free_resources(x);
     f->in_state[x->state]--;
     f->running--;
@@ -85,6 +87,14 @@ static void on_reply_end(void *arg, enum http_end how) {
         dispatch_client_gone(x);
     }
     exchange_leave(x);
+}
+
+static const struct metric_family inflight_family = {
+    "farthing_inflight", "Requests that are being served.", METRIC_GAUGE, {"tenant"}, NULL, 0, 0, 0};
+
+void exchange_count_inflight(struct exchange *x) {
+    x->inflight = metric_series(&inflight_family, &x->tenant->name);
+    metric_add(x->inflight, 1);
 }
 
 static struct exchange *exchange_new(struct flow *f, struct http_request *request) {

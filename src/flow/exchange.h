@@ -81,6 +81,7 @@ struct exchange {
     struct slice client_key; // for passthrough providers
     uint8_t client_key_digest[DIGEST_LEN];
     bool has_client_key;
+    struct metric_series *inflight; // counted in this gauge, from identify to the end
 
     // normalize
     struct slice requested_model;
@@ -154,6 +155,7 @@ void exchange_resume_after_recall(struct exchange *x);
 // Refuses: error reply, row. Returns false for `return exchange_refuse(...)`.
 bool exchange_refuse(struct exchange *x, enum api_error error, struct slice param, const char *fmt,
                      ...) FARTHING_PRINTF(4, 5);
+void exchange_count_inflight(struct exchange *x);
 // The purchase is over: frees the exchange when the reply is over too.
 void exchange_release(struct exchange *x);
 

@@ -156,5 +156,6 @@ bool station_identify(struct exchange *x) {
                                    ? "This API key is not known here."
                                    : "No API key was given: send it as \"Authorization: Bearer "
                                      "KEY\".");
+    exchange_count_inflight(x);
     return valid_attributes(x);
 }

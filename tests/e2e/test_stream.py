@@ -62,8 +62,10 @@ def test_events_are_not_held_back(provider, farthing):
     with farthing.connect() as connection:
         connection.sendall(http_request(question(stream=True, **ASKED)))
         received = read_until(connection, first)  # while the provider waits
+        assert 'farthing_inflight{tenant="default"} 1' in farthing.metrics()
         go_on.set()
         read_until(connection, b"[DONE]", received)
+    eventually(lambda: 'farthing_inflight{tenant="default"} 0' in farthing.metrics(), "its end")
 
 
 @pytest.mark.parametrize("asked", [False, True])
