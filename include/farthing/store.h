@@ -13,7 +13,7 @@ struct store_op;     // one pending operation
 
 struct store_options {
     const char *path;  // directory; made if absent (mode 0700)
-    int64_t max_bytes; // bound on the bytes of values kept; oldest-used go first
+    int64_t max_bytes; // bound on the bytes of values kept; oldest-written go first
 };
 
 // Opens (or makes) path/farthing.db and starts its thread. A damaged file is
@@ -65,7 +65,9 @@ struct store_journal *store_journal_open(struct store *s, const char *table,
                                          struct error *err);
 // Appends several lines (each ending in '\n') in one transaction, soon. Takes
 // a copy. Any thread. Never blocks: over the queue's bound the lines are
-// dropped and counted (farthing_store_dropped_total).
+// dropped and counted (farthing_store_dropped_total). Lines that the disk does
+// not take now are tried again; the table keeps its newest rows (see
+// JOURNAL_ROWS_MAX in src/store/store.h).
 void store_journal_append(struct store_journal *j, struct slice lines);
 void store_journal_flush(struct store_journal *j); // as store_flush of its store
 // Waits until everything queued before is committed. Not on a loop.

@@ -34,19 +34,22 @@ static const struct row_field fields[] = {
      "Input read from the provider's prompt cache."},
     {"cache_write_tokens", ROW_LONG, TOKENS(cache_write_tokens), "INTEGER", false,
      "Input written to it."},
-    {"reasoning_tokens", ROW_LONG, TOKENS(reasoning_tokens), "INTEGER", false, "Part of the output."},
+    {"reasoning_tokens", ROW_LONG, TOKENS(reasoning_tokens), "INTEGER", false,
+     "Part of the output."},
     {"usage_source", ROW_USAGE_SOURCE, AT(usage_source), "TEXT", false,
      "provider, estimated, cache; null: nothing was bought."},
     {"cost_usd", ROW_COST, 0, "TEXT", false, "Decimal, exact; null: the price is not known."},
     {"attempts", ROW_ATTEMPTS, 0, "TEXT", false,
      "Each attempt: provider, model, tier, status, reason, latency_ms, cost_usd."},
-    {"retry_cost_usd", ROW_MONEY, AT(retry_cost), "TEXT", false, "Cost of all attempts but the last."},
+    {"retry_cost_usd", ROW_MONEY, AT(retry_cost), "TEXT", false,
+     "Cost of all attempts but the last."},
     {"baseline_cost_usd", ROW_BASELINE, 0, "TEXT", false,
      "What the requested model would have cost; null: not known."},
     {"saved_usd", ROW_SAVED, 0, "TEXT", false, "By lever; levers that saved nothing are left out."},
     {"cache", ROW_TEXT, AT(cache), "TEXT", false, "As in x-farthing-cache."},
     {"classifier_rule", ROW_TEXT, AT(classifier_rule), "TEXT", false, "The rule that decided."},
-    {"latency_ms", ROW_LONG, AT(latency_ms), "INTEGER", false, "From first byte in to last byte out."},
+    {"latency_ms", ROW_LONG, AT(latency_ms), "INTEGER", false,
+     "From first byte in to last byte out."},
     {"ttft_ms", ROW_LONG_OR_NULL, AT(ttft_ms), "INTEGER", false,
      "Until the first token of a stream; null: none."},
     {"queue_ms", ROW_LONG, AT(queue_ms), "INTEGER", false, "Waited for a free place."},
@@ -56,7 +59,8 @@ static const struct row_field fields[] = {
 };
 
 static const char *const lever_names[LEDGER_LEVER_COUNT] = {
-    "cache", "coalesce", "idempotency", "retry", "route", "cap", "provider_cache", "batch", "answer",
+    "cache", "coalesce",       "idempotency", "retry",  "route",
+    "cap",   "provider_cache", "batch",       "answer",
 };
 
 const char *ledger_lever_name(enum ledger_lever lever) {

@@ -20,14 +20,16 @@ COUNTER(requests, "farthing_requests_total", "Requests that ended.", "tenant", "
         "tier", "model", "status");
 COUNTER(tokens, "farthing_tokens_total", "Tokens, by kind.", "tenant", "feature", "route", "tier",
         "model", "kind");
-MONEY_COUNTER(cost, "farthing_cost_usd_total", "What was spent.", "tenant", "feature", "route", "model");
+MONEY_COUNTER(cost, "farthing_cost_usd_total", "What was spent.", "tenant", "feature", "route",
+              "model");
 MONEY_COUNTER(saved, "farthing_saved_usd_total", "What was not spent, by lever.", "lever", "tenant",
               "feature", "route");
-MONEY_COUNTER(retry_cost, "farthing_retry_cost_usd_total", "Spent on attempts that were not the last.",
-              "tenant", "feature", "route");
-COUNTER(cache_requests, "farthing_cache_requests_total", "Requests by what the cache did.", "result");
-COUNTER(unpriced, "farthing_unpriced_requests_total", "Requests whose price is not known.", "provider",
-        "model");
+MONEY_COUNTER(retry_cost, "farthing_retry_cost_usd_total",
+              "Spent on attempts that were not the last.", "tenant", "feature", "route");
+COUNTER(cache_requests, "farthing_cache_requests_total", "Requests by what the cache did.",
+        "result");
+COUNTER(unpriced, "farthing_unpriced_requests_total", "Requests whose price is not known.",
+        "provider", "model");
 HISTOGRAM(duration, "farthing_request_duration_seconds", "From first byte in to last byte out.",
           seconds_buckets, 1e-3);
 HISTOGRAM(first_token, "farthing_time_to_first_token_seconds", "Until a stream's first token.",

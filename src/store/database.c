@@ -6,9 +6,14 @@
 // order is worth.
 #include "store.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+// How long another process's transaction is waited for. Look-ups wait behind
+// it, so it is short; rows of journals are tried again.
+enum { BUSY_MS = 250 };
 
 static const char schema[] =
     "CREATE TABLE IF NOT EXISTS entries ("
@@ -56,17 +61,26 @@ static bool count_entries(struct database *d) {
     return ok;
 }
 
+// The file holds prompts and answers: nobody else may read it, whatever the
+// umask. SQLite gives the same mode to the files beside it.
+static void make_private_file(const char *path) {
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        close(fd); // where it fails, SQLite says why
+}
+
 static int try_open(struct database *d) {
+    make_private_file(d->path);
     int code = sqlite3_open_v2(d->path, &d->db,
-                               SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
-                                   SQLITE_OPEN_EXRESCODE,
+                               SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
                                NULL);
     if (code != SQLITE_OK)
         return code;
-    sqlite3_busy_timeout(d->db, 2000);
+    sqlite3_busy_timeout(d->db, BUSY_MS);
+    // auto_vacuum first: it is fixed once WAL has written the file's head.
     code = sqlite3_exec(d->db,
-                        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-                        "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA cache_size = -2048;"
+                        "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;"
+                        "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -2048;"
                         "PRAGMA journal_size_limit = 16777216;",
                         NULL, NULL, NULL);
     if (code == SQLITE_OK)
@@ -109,6 +123,13 @@ bool database_replace(struct database *d, struct error *err) {
     return false;
 }
 
+bool database_reopen(struct database *d) {
+    if (try_open(d) == SQLITE_OK)
+        return true;
+    database_close(d);
+    return false;
+}
+
 bool database_open(struct database *d, const char *path, int64_t max_bytes, struct error *err) {
     d->path = slice_dup(slice_of(path));
     d->max_bytes = max_bytes;
@@ -122,9 +143,35 @@ bool database_open(struct database *d, const char *path, int64_t max_bytes, stru
     return false;
 }
 
+// ------------------------------------------------------------- transactions
+
+int database_begin(struct database *d) {
+    d->bytes_before = d->bytes;
+    d->entries_before = d->entries;
+    return sqlite3_exec(d->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+}
+
+void database_rollback(struct database *d) {
+    // SQLite may have rolled back by itself.
+    if (sqlite3_get_autocommit(d->db) == 0)
+        sqlite3_exec(d->db, "ROLLBACK", NULL, NULL, NULL);
+    d->bytes = d->bytes_before;
+    d->entries = d->entries_before;
+}
+
+int database_commit(struct database *d) {
+    int code = sqlite3_exec(d->db, "COMMIT", NULL, NULL, NULL);
+    if (code != SQLITE_OK)
+        database_rollback(d);
+    return code;
+}
+
+// ------------------------------------------------------------------- entries
+
 static void bind_key(sqlite3_stmt *s, const char *space, struct slice key) {
     sqlite3_bind_text(s, 1, space, -1, SQLITE_STATIC);
-    sqlite3_bind_blob(s, 2, key.ptr, (int)key.len, SQLITE_STATIC);
+    // A NULL pointer would bind NULL, which equals nothing.
+    sqlite3_bind_blob64(s, 2, key.ptr != NULL ? key.ptr : "", key.len, SQLITE_STATIC);
 }
 
 static int finish(sqlite3_stmt *s, int code) {
@@ -166,10 +213,10 @@ int database_delete(struct database *d, const char *space, struct slice key) {
 int database_put(struct database *d, const char *space, struct slice key, struct slice value,
                  int64_t expires_ms, int64_t now_ms) {
     int code = database_delete(d, space, key); // keeps the running totals true
-    if (code != SQLITE_DONE)
-        return code;
+    if (code != SQLITE_DONE || (int64_t)value.len > d->max_bytes)
+        return code; // what cannot be kept must not push out what can
     bind_key(d->put, space, key);
-    sqlite3_bind_blob64(d->put, 3, value.ptr, value.len, SQLITE_STATIC);
+    sqlite3_bind_blob64(d->put, 3, value.ptr != NULL ? value.ptr : "", value.len, SQLITE_STATIC);
     sqlite3_bind_int64(d->put, 4, expires_ms);
     sqlite3_bind_int64(d->put, 5, now_ms);
     code = finish(d->put, sqlite3_step(d->put));
@@ -185,65 +232,21 @@ int database_put(struct database *d, const char *space, struct slice key, struct
 int database_delete_space(struct database *d, const char *space) {
     sqlite3_bind_text(d->remove_space, 1, space, -1, SQLITE_STATIC);
     int code = finish(d->remove_space, sqlite3_step(d->remove_space));
-    count_entries(d);
-    return code;
+    return code == SQLITE_DONE && !count_entries(d) ? sqlite3_extended_errcode(d->db) : code;
 }
 
 int database_sweep(struct database *d, int64_t now_ms) {
+    int code = database_begin(d);
+    if (code != SQLITE_OK)
+        return code;
     sqlite3_bind_int64(d->sweep, 1, now_ms);
-    int code = delete_and_count(d, d->sweep);
-    if (code == SQLITE_DONE)
-        sqlite3_exec(d->db, "PRAGMA incremental_vacuum(256)", NULL, NULL, NULL);
-    return code;
-}
-
-int database_query(struct database *d, const char *sql, const struct slice *params, size_t count,
-                   struct buffer *out) {
-    sqlite3_stmt *s = NULL;
-    struct buffer wrapped = {0};
-    int code = sqlite3_prepare_v2(d->db, sql, -1, &s, NULL);
-    bool refused = code == SQLITE_OK && !sqlite3_stmt_readonly(s);
-    for (size_t i = 0; code == SQLITE_OK && i < count; i++)
-        sqlite3_bind_text(s, (int)i + 1, params[i].ptr, (int)params[i].len, SQLITE_STATIC);
-    BUFFER_LITERAL(&wrapped, "[");
-    bool first = true;
-    while (code == SQLITE_OK || code == SQLITE_ROW) {
-        if (refused) {
-            code = SQLITE_READONLY;
-            break;
-        }
-        code = sqlite3_step(s);
-        if (code != SQLITE_ROW)
-            break;
-        buffer_append(&wrapped, first ? SLICE("{") : SLICE(",{"));
-        first = false;
-        for (int c = 0; c < sqlite3_column_count(s); c++) {
-            buffer_printf(&wrapped, "%s\"%s\":", c > 0 ? "," : "", sqlite3_column_name(s, c));
-            struct slice text = slice_make(sqlite3_column_text(s, c), (size_t)sqlite3_column_bytes(s, c));
-            if (sqlite3_column_type(s, c) == SQLITE_NULL) {
-                BUFFER_LITERAL(&wrapped, "null");
-            } else if (sqlite3_column_type(s, c) == SQLITE_TEXT) {
-                buffer_append_char(&wrapped, '"');
-                for (size_t i = 0; i < text.len; i++) {
-                    unsigned char b = (unsigned char)text.ptr[i];
-                    if (b == '"' || b == '\\')
-                        buffer_append_char(&wrapped, '\\');
-                    if (b < 0x20)
-                        buffer_printf(&wrapped, "\\u%04x", b);
-                    else
-                        buffer_append_char(&wrapped, (char)b);
-                }
-                buffer_append_char(&wrapped, '"');
-            } else {
-                buffer_append(&wrapped, text);
-            }
-        }
-        buffer_append_char(&wrapped, '}');
+    code = delete_and_count(d, d->sweep);
+    if (code != SQLITE_DONE) {
+        database_rollback(d);
+        return code;
     }
-    BUFFER_LITERAL(&wrapped, "]");
-    sqlite3_finalize(s);
-    if (code == SQLITE_DONE)
-        buffer_append(out, buffer_slice(&wrapped));
-    buffer_free(&wrapped);
+    code = database_commit(d);
+    if (code == SQLITE_OK)
+        code = sqlite3_exec(d->db, "PRAGMA incremental_vacuum(256)", NULL, NULL, NULL);
     return code;
 }

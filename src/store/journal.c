@@ -1,6 +1,6 @@
 // Journals: one column with the JSON line, and a generated column for each of
 // its members. An insert binds one text instead of forty values, and SQL sees
-// a table with forty columns.
+// a table with forty columns. The newest rows are kept, up to a number.
 #include "store.h"
 
 #include <stdio.h>
@@ -50,36 +50,72 @@ static bool add_columns(struct database *d, const struct store_journal *j, struc
     return ok;
 }
 
-bool journal_prepare(struct store *s, struct store_journal *j, struct error *err) {
-    struct database *d = &s->database;
-    char sql[256];
-    snprintf(sql, sizeof sql, "CREATE TABLE IF NOT EXISTS \"%s\" (row TEXT NOT NULL)", j->table);
-    if (!execute(d, sql, err) || !add_columns(d, j, err))
-        return false;
-    snprintf(sql, sizeof sql, "INSERT INTO \"%s\" (row) VALUES (?1)", j->table);
-    if (sqlite3_prepare_v3(d->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &j->insert, NULL) == SQLITE_OK)
+void journal_forget_statements(struct store_journal *j) {
+    sqlite3_finalize(j->insert);
+    sqlite3_finalize(j->trim);
+    j->insert = j->trim = NULL;
+}
+
+static bool prepare(struct database *d, const char *sql, sqlite3_stmt **out, struct error *err) {
+    if (sqlite3_prepare_v3(d->db, sql, -1, SQLITE_PREPARE_PERSISTENT, out, NULL) == SQLITE_OK)
         return true;
     return error_set(err, "%s", sqlite3_errmsg(d->db));
 }
 
-int journal_write(struct database *d, struct store_journal *j, struct slice lines) {
-    (void)d;
+bool journal_prepare(struct store *s, struct store_journal *j, struct error *err) {
+    struct database *d = &s->database;
+    char create[256], insert[256], trim[256];
+    snprintf(create, sizeof create, "CREATE TABLE IF NOT EXISTS \"%s\" (row TEXT NOT NULL)",
+             j->table);
+    snprintf(insert, sizeof insert, "INSERT INTO \"%s\" (row) VALUES (?1)", j->table);
+    snprintf(trim, sizeof trim, "DELETE FROM \"%s\" WHERE rowid <= ?1", j->table);
+    journal_forget_statements(j);
+    return execute(d, create, err) && add_columns(d, j, err) &&
+           prepare(d, insert, &j->insert, err) && prepare(d, trim, &j->trim, err);
+}
+
+static int run(sqlite3_stmt *s) {
+    int code = sqlite3_step(s);
+    sqlite3_reset(s);
+    return code;
+}
+
+// The oldest make room: rowids ascend without gaps but at the front. Called
+// right after an insert, of which SQLite then tells the rowid.
+static int make_room(struct store_journal *j) {
+    int64_t newest = sqlite3_last_insert_rowid(sqlite3_db_handle(j->insert));
+    if (newest <= j->rows_max)
+        return SQLITE_DONE;
+    sqlite3_bind_int64(j->trim, 1, newest - j->rows_max);
+    return run(j->trim);
+}
+
+int journal_write(struct store_journal *j, struct slice lines) {
     struct slice line;
-    int code = SQLITE_DONE;
-    while (code == SQLITE_DONE && slice_split(&lines, '\n', &line)) {
+    int bad_line = SQLITE_DONE;
+    bool inserted = false;
+    if (j->insert == NULL || j->trim == NULL)
+        return SQLITE_SCHEMA;
+    while (slice_split(&lines, '\n', &line)) {
         if (line.len == 0)
             continue;
-        sqlite3_bind_text(j->insert, 1, line.ptr, (int)line.len, SQLITE_STATIC);
-        code = sqlite3_step(j->insert);
-        sqlite3_reset(j->insert);
+        sqlite3_bind_text64(j->insert, 1, line.ptr, line.len, SQLITE_STATIC, SQLITE_UTF8);
+        int code = run(j->insert);
+        if (code == SQLITE_ERROR) // not JSON: the others need not suffer for it
+            bad_line = code;
+        else if (code != SQLITE_DONE)
+            return code;
+        inserted = inserted || code == SQLITE_DONE;
     }
-    return code;
+    sqlite3_clear_bindings(j->insert);
+    int code = inserted ? make_room(j) : SQLITE_DONE;
+    return code != SQLITE_DONE ? code : bad_line;
 }
 
 void journal_free_all(struct store *s) {
     for (struct store_journal *j = s->journals, *next; j != NULL; j = next) {
         next = j->next;
-        sqlite3_finalize(j->insert);
+        journal_forget_statements(j);
         for (size_t i = 0; i < j->column_count; i++) {
             free((char *)(uintptr_t)j->columns[i].name);
             free((char *)(uintptr_t)j->columns[i].type);

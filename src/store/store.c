@@ -2,7 +2,7 @@
 #include "store.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -17,24 +17,47 @@ static bool make_directory(const char *path, struct error *err) {
                      errno == EEXIST ? "it is not a directory" : strerror(errno));
 }
 
+static void init_locks(struct store *s) {
+    pthread_condattr_t monotonic; // a clock that is set must not hold the thread up
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pthread_mutex_init(&s->lock, NULL);
+}
+
+// Signals are the main thread's affair, and one of them is about this thread's
+// own work: a write over RLIMIT_FSIZE is to fail, not to end the process.
+static bool start_thread(struct store *s) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int code = pthread_create(&s->thread, NULL, store_worker, s);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return code == 0;
+}
+
+static void store_free(struct store *s) {
+    database_close(&s->database); // if its thread did not come to do it
+    free(s->database.path);
+    pthread_mutex_destroy(&s->lock);
+    pthread_cond_destroy(&s->wake);
+    free(s);
+}
+
 struct store *store_open(const struct store_options *options, struct error *err) {
     if (!make_directory(options->path, err))
         return NULL;
     struct store *s = base_calloc(1, sizeof *s);
-    char file[4096];
-    snprintf(file, sizeof file, "%s/farthing.db", options->path);
-    mode_t before = umask(0077);
-    bool ok = database_open(&s->database, file, options->max_bytes, err);
-    umask(before);
-    pthread_mutex_init(&s->lock, NULL);
-    pthread_cond_init(&s->wake, NULL);
-    if (ok && pthread_create(&s->thread, NULL, store_worker, s) != 0)
-        ok = error_set(err, "cannot start the store's thread");
+    init_locks(s);
+    struct buffer file = {0};
+    buffer_printf(&file, "%s/farthing.db%c", options->path, '\0');
+    bool ok = database_open(&s->database, file.ptr, options->max_bytes, err) &&
+              (start_thread(s) || error_set(err, "cannot start the store's thread"));
+    buffer_free(&file);
     if (ok)
         return s;
-    database_close(&s->database);
-    free(s->database.path);
-    free(s);
+    store_free(s);
     return NULL;
 }
 
@@ -46,12 +69,7 @@ void store_close(struct store *s) {
     pthread_cond_signal(&s->wake);
     pthread_mutex_unlock(&s->lock);
     pthread_join(s->thread, NULL);
-    journal_free_all(s);
-    database_close(&s->database);
-    free(s->database.path);
-    pthread_mutex_destroy(&s->lock);
-    pthread_cond_destroy(&s->wake);
-    free(s);
+    store_free(s);
 }
 
 // ------------------------------------------------------------------ clients
@@ -124,7 +142,8 @@ static struct job *job_new(enum job_kind kind, const char *space, struct slice k
     return j;
 }
 
-static struct store_op *start_op(struct store_client *c, struct job *j, store_done *done, void *arg) {
+static struct store_op *start_op(struct store_client *c, struct job *j, store_done *done,
+                                 void *arg) {
     struct store_op *op = base_calloc(1, sizeof *op);
     op->mail.run = on_mail;
     op->client = c;
@@ -152,13 +171,15 @@ struct store_op *store_get(struct store_client *c, const char *space, struct sli
 struct store_op *store_query(struct store_client *c, const char *sql, const struct slice *params,
                              size_t param_count, store_done *done, void *arg) {
     struct buffer bytes = {0};
-    for (size_t i = 0; i < param_count && i < QUERY_PARAMS_MAX; i++)
+    if (param_count > QUERY_PARAMS_MAX)
+        return NULL;
+    for (size_t i = 0; i < param_count; i++)
         buffer_append(&bytes, params[i]);
-    buffer_append_char(&bytes, '\0');
     // The statement is the key (with its NUL); the parameters lie in the value.
-    struct job *j = job_new(JOB_QUERY, NULL, slice_make(sql, strlen(sql) + 1), buffer_slice(&bytes));
+    struct job *j =
+        job_new(JOB_QUERY, NULL, slice_make(sql, strlen(sql) + 1), buffer_slice(&bytes));
     size_t at = 0;
-    for (size_t i = 0; i < param_count && i < QUERY_PARAMS_MAX; i++) {
+    for (size_t i = 0; i < param_count; i++) {
         j->params[i] = slice_make(j->value.ptr + at, params[i].len);
         at += params[i].len;
         j->param_count++;
@@ -189,10 +210,12 @@ void store_delete_space(struct store *s, const char *space) {
 // Has the thread do a job, and waits until it and all before it are done.
 static bool wait_for(struct store *s, enum job_kind kind, struct store_journal *journal,
                      struct error *err) {
-    struct waiter w = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER, .err = err};
+    struct waiter w = {
+        .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER, .err = err};
     struct job *j = job_new(kind, NULL, SLICE_NONE, SLICE_NONE);
     j->journal = journal;
     j->waiter = &w;
+    error_set(err, "the store is not usable"); // unless the job says more
     if (!store_enqueue(s, j))
         return error_set(err, "the store is closed");
     pthread_mutex_lock(&w.lock);
@@ -210,6 +233,7 @@ struct store_journal *store_journal_open(struct store *s, const char *table,
     j->table = slice_dup(slice_of(table));
     j->columns = base_calloc(count, sizeof *j->columns);
     j->column_count = count;
+    j->rows_max = JOURNAL_ROWS_MAX;
     for (size_t i = 0; i < count; i++)
         j->columns[i] = (struct store_column){slice_dup(slice_of(columns[i].name)),
                                               slice_dup(slice_of(columns[i].type)),

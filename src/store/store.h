@@ -11,12 +11,23 @@
 
 struct waiter;
 
-enum job_kind { JOB_GET, JOB_PUT, JOB_DELETE, JOB_DELETE_SPACE, JOB_JOURNAL, JOB_QUERY, JOB_PREPARE, JOB_FLUSH };
+enum job_kind {
+    JOB_GET,
+    JOB_PUT,
+    JOB_DELETE,
+    JOB_DELETE_SPACE,
+    JOB_JOURNAL,
+    JOB_QUERY,
+    JOB_PREPARE,
+    JOB_FLUSH
+};
 
 enum {
     QUEUE_JOBS_MAX = 65536,            // over it reads fail and writes are dropped
     QUEUE_BYTES_MAX = 256 * 1024 * 1024,
     QUERY_PARAMS_MAX = 8,
+    WAITING_BYTES_MAX = 64 * 1024 * 1024, // of journals' lines that could not be written yet
+    JOURNAL_ROWS_MAX = 4000000,           // some 5 GB of cost rows; the oldest go first
 };
 
 struct store_journal {
@@ -25,7 +36,9 @@ struct store_journal {
     char *table;
     struct store_column *columns;
     size_t column_count;
-    sqlite3_stmt *insert;
+    int64_t rows_max;
+    bool linked; // in the store's list
+    sqlite3_stmt *insert, *trim; // NULL: the table could not be made
 };
 
 // One piece of work for the store's thread. Bytes lie behind the struct.
@@ -57,7 +70,7 @@ struct store_op {
     struct store_client *client;
     struct store_op *next, *previous; // the client's pending ones
     _Atomic int references;
-    bool cancelled; // only looked at on the loop
+    bool cancelled; // the loop's
     store_done *done;
     void *arg;
     enum store_status status;
@@ -77,6 +90,7 @@ struct database {
     sqlite3 *db;
     sqlite3_stmt *get, *put, *remove, *remove_space, *sweep, *oldest;
     int64_t bytes, entries; // of values; kept, not counted each time
+    int64_t bytes_before, entries_before; // the transaction
     int64_t max_bytes;
     uint64_t last_sweep_ms;
 };
@@ -91,6 +105,10 @@ struct store {
     size_t queued;
     size_t queued_bytes;
     bool stopping;
+    // The thread's: journals' lines that wait for a disk or a lock.
+    struct job *waiting;
+    size_t waiting_bytes;
+    uint64_t next_reopen_ms;
     _Atomic int64_t dropped, failures, entries, bytes;
     uint64_t last_complaint_ms;
 };
@@ -100,26 +118,37 @@ bool database_open(struct database *d, const char *path, int64_t max_bytes, stru
 void database_close(struct database *d);
 // Moves the damaged files aside and starts with empty ones.
 bool database_replace(struct database *d, struct error *err);
+// Tries again what failed: the file is closed and stays so when it fails again.
+bool database_reopen(struct database *d);
 bool database_is_damage(int code);
+// All writing is between these; a rollback also takes back the running totals.
+int database_begin(struct database *d);
+int database_commit(struct database *d); // rolls back when it fails
+void database_rollback(struct database *d);
 int database_get(struct database *d, const char *space, struct slice key, int64_t now_ms,
                  struct buffer *value, int64_t *expires_ms); // SQLITE_ROW, SQLITE_DONE or an error
 int database_put(struct database *d, const char *space, struct slice key, struct slice value,
                  int64_t expires_ms, int64_t now_ms);
 int database_delete(struct database *d, const char *space, struct slice key);
 int database_delete_space(struct database *d, const char *space);
-int database_sweep(struct database *d, int64_t now_ms); // expired entries, and the oldest over the bound
+int database_sweep(struct database *d,
+                   int64_t now_ms); // expired entries, in a transaction of its own
+
+// query.c
+// Appends the rows to `out`, or empties it when it fails.
 int database_query(struct database *d, const char *sql, const struct slice *params, size_t count,
                    struct buffer *out);
 
 // journal.c
 bool journal_prepare(struct store *s, struct store_journal *j, struct error *err);
-int journal_write(struct database *d, struct store_journal *j, struct slice lines);
+// Lines that SQLite will never take (no JSON) are left out, and reported by the code.
+int journal_write(struct store_journal *j, struct slice lines);
+void journal_forget_statements(struct store_journal *j); // before the database is closed
 void journal_free_all(struct store *s);
 
 // worker.c
 void *store_worker(void *store);
 bool store_enqueue(struct store *s, struct job *j); // false (and freed) when full or stopping
 void store_op_release(struct store_op *op);
-void store_op_finish(struct store_op *op, enum store_status status);
 
 #endif
