@@ -17,6 +17,7 @@ const units = {
   input_mtok: 'input', cache_read_mtok: 'cached_input', cache_write_mtok: 'cache_write',
   output_mtok: 'output', input_audio_mtok: 'input_audio', output_audio_mtok: 'output_audio',
   cache_audio_read_mtok: 'cached_audio', requests_kcount: 'request',
+  output_reasoning_mtok: 'reasoning',
 };
 
 // Shares of the standard price, from the providers' own pages on batch and
@@ -34,6 +35,18 @@ const decimal = (n) => {
   return n.toFixed(12).replace(/0+$/, '').replace(/\.$/, '');
 };
 
+// The regular expressions that the package uses, in the catalogue's own words:
+// `#` is a digit, a last `*` anything.
+function fromRegex(regex) {
+  if (regex === '^(?!.*-[tT][tT][sS](?:$|-))')
+    return { not: { or: [{ ends_with: '-tts' }, { contains: '-tts-' }] } };
+  const plain = regex.match(/^\^((?:[\w\/-]|\\\.|\\d\{\d\}|\\d)+)(\$?)$/);
+  if (!plain) return null;
+  const like = plain[1].replaceAll('\\.', '.')
+    .replace(/\\d(?:\{(\d)\})?/g, (_, times) => '#'.repeat(Number(times ?? 1)));
+  return { like: like + (plain[2] ? '' : '*') };
+}
+
 let dropped = 0;
 function clause(match) {
   if (match.or || match.and) {
@@ -44,7 +57,11 @@ function clause(match) {
     if (kept.length === 0 || (kind === 'and' && kept.length < parts.length)) return null;
     return kept.length === 1 ? kept[0] : { [kind]: kept };
   }
-  if (match.regex !== undefined) { dropped++; return null; }
+  if (match.regex !== undefined) {
+    const words = fromRegex(match.regex);
+    if (words === null) dropped++;
+    return words;
+  }
   return match;
 }
 
@@ -77,7 +94,9 @@ function priced(prices) {
 function variants(prices, provider) {
   const list = Array.isArray(prices) ? prices : [{ prices }];
   return list.map(({ constraint, prices: p }) => {
-    const out = priced(p);
+    // Nothing at all means free; what is sold by the hour or the page stays
+    // without a price, which the ledger reports as not known.
+    const out = Object.keys(p).length === 0 ? { input: '0', output: '0' } : priced(p);
     if (provider === 'anthropic' && p.input_mtok !== undefined && p.cache_write_mtok !== undefined) {
       // Anthropic's prompt caching page: the 1-hour lifetime costs twice the input price.
       const double = (o) => { if (o.input !== undefined) o.cache_write_1h = decimal(Number((2 * Number(o.input)).toFixed(9))); };
@@ -105,6 +124,7 @@ for (const id of wanted) {
   }
   providers.push({
     id, names: [id, ...(aliases[id] ?? [])], hosts: hosts(p.api_pattern),
+    fallback: (p.fallback_model_providers ?? []).filter((f) => wanted.includes(f)),
     service_tiers: serviceTiers[id] ?? {}, models,
   });
 }

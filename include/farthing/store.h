@@ -49,9 +49,9 @@ void store_delete_space(struct store *s, const char *space);             // any 
 
 // ------------------------------------------------------------- journals
 
-// An append-only table of JSON lines. Each column is a generated column read
-// out of the line, so the table is queried as if it had them and one write
-// serves all.
+// An append-only table, written as JSON lines: each member that has a column of
+// its name goes there, in SQL's own types (booleans 0 and 1; arrays and objects
+// stay JSON text).
 struct store_column {
     const char *name;      // also the member of the JSON object
     const char *type;      // SQLite type: "TEXT", "INTEGER", "REAL"

@@ -357,8 +357,8 @@ def test_what_clients_say_cannot_break_rows_or_lines(farthing):
     for line in farthing.metrics().split("\n"):
         assert not line or line.startswith(("#", "farthing_")), line
     farthing.stop()
-    assert [json.loads(r[0])["feature"] for r in table(farthing, "select row from requests")] == \
-        [r["feature"] for r in rows]
+    kept = table(farthing, "select feature, user_id, run_id from requests")
+    assert kept == [(r["feature"], r["user_id"], r["run_id"]) for r in rows]
 
 
 # ----------------------------------------------------------------------- demo
