@@ -15,12 +15,19 @@ struct admin {
 
 static const struct metric_family up_family = {
     "farthing_build_info", "The running version.", METRIC_GAUGE, {"version"}, NULL, 0, 0, 0};
+static const struct metric_family reloads_family = {
+    "farthing_config_reloads_total", "Reloads of the configuration, by result.", METRIC_COUNTER,
+    {"result"}, NULL, 0, 0, 0};
 #define GAUGE(variable, name, help) \
     static const struct metric_family variable = {name, help, METRIC_GAUGE, {0}, NULL, 0, 0, 0}
 GAUGE(cache_bytes, "farthing_cache_bytes", "Bytes of answers in memory.");
 GAUGE(cache_entries, "farthing_cache_entries", "Answers in memory.");
 GAUGE(store_bytes, "farthing_store_bytes", "Bytes of values in the store.");
 GAUGE(store_queue, "farthing_store_queue", "Operations that wait for the store.");
+
+static void count_reload(struct slice result, int64_t by) {
+    metric_add(metric_series(&reloads_family, &result), by);
+}
 
 struct admin *admin_new(const struct admin_sources *sources, const struct config *config) {
     struct admin *a = base_calloc(1, sizeof *a);
@@ -29,6 +36,8 @@ struct admin *admin_new(const struct admin_sources *sources, const struct config
     a->started_ms = clock_wall_ms();
     const struct slice version = SLICE(FARTHING_VERSION);
     metric_set(metric_series(&up_family, &version), 1);
+    count_reload(SLICE("ok"), 0); // shown from the start, so that the first one is seen to come
+    count_reload(SLICE("failed"), 0);
     return a;
 }
 
@@ -37,6 +46,7 @@ void admin_set_config(struct admin *a, const struct config *config) {
     config_unref(a->config);
     a->config = config;
     a->reloads++;
+    count_reload(SLICE("ok"), 1);
     free(a->reload_error);
     a->reload_error = NULL;
 }
@@ -46,6 +56,7 @@ void admin_set_state(struct admin *a, enum admin_state state) {
 }
 
 void admin_reload_failed(struct admin *a, struct slice why) {
+    count_reload(SLICE("failed"), 1);
     free(a->reload_error);
     a->reload_error = slice_dup(why);
 }

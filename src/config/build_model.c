@@ -96,6 +96,10 @@ static void build_tier(struct loader *l, cfg_t *section, struct config_tier *tie
         if (check_model_name(l, loader_item_line(l, section, "models", m), "models",
                              names.items[m]))
             tier->models[tier->model_count++] = model_for_tier(l, names.items[m]);
+    if (tier->model_count > 1)
+        loader_warn(l, loader_line(l, section, "models"),
+                    "models: only the first of tier \"%s\" is asked by this version",
+                    loader_shown(l, tier->name));
 }
 
 void loader_build_tiers(struct loader *l, cfg_t *root) {

@@ -40,7 +40,7 @@ static const struct spec_key store_keys[] = {
     {"kind", SPEC_SPECIAL, 0, 0, 0, "embedded", 0, 0, "\"embedded\"."},
     {"path", SPEC_TEXT, 0, 0, AT(config_store, path), "farthing-data", 0, 0,
      "Directory of the embedded store."},
-    {"url", SPEC_SECRET, 0, 0, AT(config_store, url), NULL, 0, 0, "Address of a shared store."},
+    {"url", SPEC_SECRET, 0, 1, AT(config_store, url), NULL, 0, 0, "Address of a shared store."},
     {"max_size", SPEC_SIZE, 0, 0, AT(config_store, max_bytes), "1g", 1 << 20, INT64_C(1) << 42,
      "Bound of the cache on disk."},
 };

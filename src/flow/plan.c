@@ -43,6 +43,17 @@ static void make_body(struct exchange *x) {
         x->body = arena_copy(x->arena, x->body);
 }
 
+// Files, batches and the like name no model: only the provider is meant.
+static void forget_models(struct exchange *x) {
+    for (size_t i = 0; i < x->candidate_count; i++) {
+        struct route_candidate *c = &x->candidates[i];
+        c->model = NULL;
+        c->tier = NULL;
+        c->upstream_model = SLICE_NONE;
+        c->name = c->provider->name;
+    }
+}
+
 bool station_plan(struct exchange *x) {
     struct route_question q = {
         .endpoint = x->endpoint,
@@ -58,6 +69,8 @@ bool station_plan(struct exchange *x) {
                                     EXCHANGE_CANDIDATES_MAX, &err);
     if (x->candidate_count == 0)
         return exchange_refuse(x, API_ERROR_MODEL_NOT_FOUND, SLICE("model"), "%s", err.text);
+    if (x->requested_model.len == 0)
+        forget_models(x);
     make_body(x);
     drop_doc(x);
     return true;

@@ -8,7 +8,7 @@ enum { BOOK_MAX = 4096 }; // clients may invent models
 
 struct page {
     bool known;
-    struct price price;
+    struct price price; // its steps by context length are the page's own
 };
 
 struct price_book {
@@ -26,12 +26,22 @@ struct price_book *price_book_new(const struct config *config, struct prices *pr
     return b;
 }
 
+static void forget_steps(struct page *page) {
+    while (page->price.above != NULL) {
+        struct price *step = (struct price *)(uintptr_t)page->price.above;
+        page->price.above = step->above;
+        free(step);
+    }
+}
+
 static void free_pages(struct table *pages) {
     size_t cursor = 0;
     struct slice key;
     void *page;
-    while (table_next(pages, &cursor, &key, &page))
+    while (table_next(pages, &cursor, &key, &page)) {
+        forget_steps(page);
         free(page);
+    }
     table_free(pages);
 }
 
@@ -39,6 +49,7 @@ void price_book_free(struct price_book *b) {
     if (b == NULL)
         return;
     free_pages(b->pages);
+    forget_steps(&b->scratch);
     prices_unref(b->prices);
     config_unref(b->config);
     free(b);
@@ -58,33 +69,50 @@ static void override(int64_t *price, int64_t said) {
         *price = said;
 }
 
-// The file's prices stand over the catalogue's, one by one.
+// What the file says stands over the catalogue's, price by price and at every
+// length of context: an operator who states a price states what they pay.
+static void apply_own_prices(struct price *price, const struct config_model *m) {
+    override(&price->input, m->input_price);
+    override(&price->cached_input, m->cached_input_price);
+    override(&price->cache_write, m->cache_write_price);
+    if (m->cache_write_price != CONFIG_UNSET)
+        price->cache_write_1h = m->cache_write_price;
+    override(&price->output, m->output_price);
+    override(&price->reasoning, m->reasoning_price);
+}
+
+static void own_steps(struct price *price, const struct config_model *m) {
+    for (; price->above != NULL; price = (struct price *)(uintptr_t)price->above) {
+        struct price *step = base_alloc(sizeof *step);
+        *step = *price->above;
+        apply_own_prices(step, m);
+        price->above = step;
+    }
+}
+
 static void look_up(struct price_book *b, const struct route_candidate *c,
                     struct slice service_tier, struct page *page) {
-    const struct config_model *m = c->model;
+    static const struct config_model no_own_prices = {
+        .input_price = CONFIG_UNSET,
+        .cached_input_price = CONFIG_UNSET,
+        .cache_write_price = CONFIG_UNSET,
+        .output_price = CONFIG_UNSET,
+        .reasoning_price = CONFIG_UNSET,
+    };
+    const struct config_model *m = c->model != NULL ? c->model : &no_own_prices;
     page->price = (struct price){-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, NULL};
     page->known = b->prices != NULL &&
                   prices_find(b->prices, c->provider->name, host_of(c->provider->base_url),
                               c->upstream_model, service_tier, clock_wall_ms(), &page->price);
-    if (m == NULL || (m->input_price == CONFIG_UNSET && m->output_price == CONFIG_UNSET))
-        return;
-    page->known = true;
-    // A price of one's own is flat: the catalogue's steps were of another price.
-    page->price.above = NULL;
-    page->price.step_above = 0;
-    page->price.request = -1;
-    override(&page->price.input, m->input_price);
-    override(&page->price.output, m->output_price);
-    page->price.cached_input = m->cached_input_price;
-    page->price.cache_write = m->cache_write_price;
-    page->price.cache_write_1h = -1;
-    page->price.reasoning = m->reasoning_price;
-    page->price.input_audio = page->price.output_audio = page->price.cached_audio = -1;
+    page->known = page->known || m->input_price != CONFIG_UNSET || m->output_price != CONFIG_UNSET;
+    apply_own_prices(&page->price, m);
+    own_steps(&page->price, m);
 }
 
 const struct price *price_book_find(struct price_book *b, const struct config *config,
                                     const struct route_candidate *c, struct slice service_tier) {
     if (config != b->config) { // an exchange older than the reload
+        forget_steps(&b->scratch);
         look_up(b, c, service_tier, &b->scratch);
         return b->scratch.known ? &b->scratch.price : NULL;
     }

@@ -3,7 +3,7 @@
 #include "exchange.h"
 
 static bool content_type_is_json(struct slice type) {
-    // Absent is forgiven: curl users forget it, and the body is checked anyway.
+    // Absent is forgiven: the body is checked anyway.
     return type.len == 0 || slice_find(type, SLICE("json")) >= 0;
 }
 

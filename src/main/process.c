@@ -173,10 +173,13 @@ static void warn_of_what_needs_a_restart(const struct config *old, const struct 
         old->server.workers != new->server.workers ||
         !slice_equal(old->server.tls_certificate, new->server.tls_certificate) ||
         !slice_equal(old->store.path, new->store.path) ||
+        old->store.max_bytes != new->store.max_bytes ||
         old->cache.enabled != new->cache.enabled ||
+        old->cache.max_entry_bytes != new->cache.max_entry_bytes ||
         !slice_equal(old->log.cost_log, new->log.cost_log))
-        log_write(LOG_WARNING, "listen, admin_listen, workers, tls, store.path, cache.enabled and "
-                               "cost_log change with a restart only");
+        log_write(LOG_WARNING, "listen, admin_listen, workers, store.path, store.max_size, "
+                               "cache.enabled, cache.max_entry and cost_log change with a restart "
+                               "only");
 }
 
 static void reload(struct process *p) {

@@ -305,6 +305,9 @@ static void give_up_waiting(struct store *s) {
 
 void *store_worker(void *arg) {
     struct store *s = arg;
+    // At zero from the start, so that the first event is seen to come.
+    metric_add(metric_plain(&dropped_family), 0);
+    metric_add(metric_plain(&failures_family), 0);
     publish(s);
     for (;;) {
         pthread_mutex_lock(&s->lock);
