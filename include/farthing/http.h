@@ -35,8 +35,8 @@ struct http_request;
 struct http_handler {
     // A complete request. Answer now or later.
     void (*on_request)(struct http_request *req, void *arg);
-    // A request that was refused before it came to on_request (status, code):
-    // for counters. May be NULL.
+    // A request that was refused before it came to on_request: for counters,
+    // calls nothing of this room. May be NULL.
     void (*on_refused)(enum api_error error, void *arg);
     void *arg;
 };
@@ -55,13 +55,15 @@ struct http_server *http_server_new(struct event_base *loop, const struct http_l
 // Returns the bound port, or 0 with err filled.
 uint16_t http_server_listen(struct http_server *s, struct slice address, struct http_tls *tls,
                             bool joins, struct error *err);
-void http_server_set_limits(struct http_server *s, const struct http_limits *limits); // new connections
+// For what begins from now on, on the connections that are there too.
+void http_server_set_limits(struct http_server *s, const struct http_limits *limits);
 // Drain: no new connections; idle ones are closed; running exchanges finish,
 // with `Connection: close`.
 void http_server_drain(struct http_server *s);
 size_t http_server_active(const struct http_server *s);      // requests handed over, not ended
 size_t http_server_connections(const struct http_server *s);
-// Ends what is left (on_end is called for each request) and frees.
+// Ends what is left (on_end is called for each request, within this call) and
+// frees. Never from within a callback of this server. Its TLS material goes later.
 void http_server_free(struct http_server *s);
 
 // --------------------------------------------------------------- request
@@ -89,7 +91,9 @@ void http_request_on_end(struct http_request *req, http_on_end *on_end, void *ar
 // ----------------------------------------------------------------- reply
 
 // Whole answer; adds Content-Length, Date, Connection. HEAD: head only.
-// `body` is copied (or written at once); headers are copied.
+// `body` is copied (or written at once); headers are copied. Here and in
+// http_reply_begin: a header that is no valid field, or that the framing
+// depends on (these three, Transfer-Encoding), is left out.
 void http_reply(struct http_request *req, int status, const struct api_header *headers,
                 size_t header_count, struct slice body);
 // As http_reply with OpenAI's error shape and x-should-retry where the error's

@@ -87,7 +87,8 @@ enum scan_verdict scan_chunked(struct scan_chunks *c, struct slice bytes, size_t
             continue;
         }
         if (!step(c, bytes.ptr[at++], &done) || c->overhead > OVERHEAD_MAX)
-            return scan_refuse(refusal, API_ERROR_INVALID_REQUEST, 400, "The chunked body is not valid.");
+            return scan_refuse(refusal, API_ERROR_INVALID_REQUEST, 400,
+                               "The chunked body is not valid.");
         if (c->state == CHUNK_DATA && body->len + c->left > max_body)
             return scan_refuse(refusal, API_ERROR_REQUEST_TOO_LARGE, 413, "The body is too large.");
     }

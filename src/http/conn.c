@@ -29,7 +29,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg) {
     bool for_input = c->tls_wants_write; // a handshake, or a read amid one
     c->tls_wants_write = false;
     output_ready(c);
-    if (for_input && c->state != CONN_CLOSED)
+    if (for_input && conn_reads(c))
         input_ready(c);
     conn_update(c);
 }
@@ -52,7 +52,8 @@ void conn_open(struct http_server *s, int fd, struct http_tls *tls) {
         s->conns->previous = c;
     s->conns = c;
     s->conn_count++;
-    conn_set_deadline(c, tls != NULL ? s->limits.header_timeout_ms : s->limits.keepalive_timeout_ms);
+    conn_set_deadline(c,
+                      tls != NULL ? s->limits.header_timeout_ms : s->limits.keepalive_timeout_ms);
     server_start_sweep(s);
     conn_update(c);
 }
@@ -134,9 +135,24 @@ void conn_update(struct conn *c) {
     set_event(&c->writable, output_unsent(c) > 0 || c->tls_wants_write, &c->waits_to_write);
 }
 
-bool conn_is_idle(const struct conn *c) {
+static bool is_idle(const struct conn *c) {
     return c->state == CONN_HANDSHAKE ||
            (c->state == CONN_HEAD && c->began_ns == 0 && output_unsent(c) == 0);
+}
+
+static bool has_input(const struct conn *c) {
+    char byte;
+    return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+void conn_drain(struct conn *c) {
+    if (!is_idle(c))
+        return;
+    // Closing over bytes that came just now would reset who sent them.
+    if (has_input(c))
+        conn_set_deadline(c, c->server->limits.header_timeout_ms);
+    else
+        conn_close(c);
 }
 
 bool conn_lost_unseen(const struct conn *c) {

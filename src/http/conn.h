@@ -87,6 +87,7 @@ struct http_server {
     struct http_handler handler;
     struct listener *listeners;
     bool accepts_paused; // out of descriptors; the sweep tries again
+    bool starved;        // ... and it was logged; until one was accepted
     struct conn *conns, *dead;
     size_t conn_count, active;
     bool draining; // no new connections
@@ -116,7 +117,7 @@ void conn_refuse(struct conn *c, const struct scan_refusal *refusal);
 void conn_last_sent(struct conn *c); // nothing more will be written
 void conn_update(struct conn *c);    // which events it waits for
 void conn_set_deadline(struct conn *c, int64_t timeout_ms);
-bool conn_is_idle(const struct conn *c);
+void conn_drain(struct conn *c);     // closes it when it is idle
 // For connections whose reading is paused: did the client close or reset?
 bool conn_lost_unseen(const struct conn *c);
 
@@ -143,7 +144,8 @@ ssize_t wire_write(struct conn *c, const struct slice *parts, size_t count); // 
 int wire_handshake(struct conn *c); // 1, WIRE_AGAIN, WIRE_ERROR
 
 // request.c
-struct http_request *request_new(struct conn *c, struct slice head, const struct scan_limits *limits,
+struct http_request *request_new(struct conn *c, struct slice head,
+                                 const struct scan_limits *limits,
                                  struct scan_refusal *refusal); // NULL: refused
 void request_free(struct http_request *r);
 void request_over(struct http_request *r, enum http_end how); // on_end comes later

@@ -17,7 +17,8 @@ static void hand_over(struct conn *c) {
     struct http_request *r = c->request;
     struct http_server *s = c->server;
     c->state = CONN_BUSY;
-    c->deadline_ms = 0;
+    // The handler may take its time; a 100 Continue that does not get out may not.
+    conn_set_deadline(c, output_unsent(c) > 0 ? s->limits.write_timeout_ms : 0);
     c->closes = c->closes || !r->head.keep_alive || s->draining;
     s->active++;
     s->handler.on_request(r, s->handler.arg);
@@ -56,7 +57,8 @@ static void begin_body(struct conn *c, bool more_came) {
     struct http_request *r = c->request;
     const struct http_limits *limits = &c->server->limits;
     if (r->head.length > (uint64_t)limits->max_body_bytes) {
-        conn_refuse(c, &(struct scan_refusal){API_ERROR_REQUEST_TOO_LARGE, 413, "The body is too large."});
+        conn_refuse(
+            c, &(struct scan_refusal){API_ERROR_REQUEST_TOO_LARGE, 413, "The body is too large."});
         return;
     }
     if (!r->head.chunked && r->head.length == 0) {
@@ -67,7 +69,8 @@ static void begin_body(struct conn *c, bool more_came) {
     conn_set_deadline(c, limits->body_timeout_ms);
     c->chunks = (struct scan_chunks){0};
     if (!r->head.chunked)
-        buffer_reserve(&r->body, r->head.length < ROOM_AT_ONCE ? (size_t)r->head.length : ROOM_AT_ONCE);
+        buffer_reserve(&r->body,
+                       r->head.length < ROOM_AT_ONCE ? (size_t)r->head.length : ROOM_AT_ONCE);
     if (r->head.expects_continue && !more_came)
         output_send(c, &SLICE("HTTP/1.1 100 Continue\r\n\r\n"), 1);
 }
@@ -127,8 +130,8 @@ static size_t take(struct conn *c, struct slice bytes) {
 void input_take(struct conn *c) {
     if (input_held(c) > 0) {
         size_t used = take(c, slice_from(buffer_slice(&c->in), c->in_at));
-        if (c->state == CONN_CLOSED)
-            return;
+        if (c->state == CONN_CLOSED || c->state == CONN_LINGER)
+            return; // a refusal; `in` is gone
         c->in_at += used;
     }
     if (input_held(c) == 0) {
@@ -179,7 +182,8 @@ static void read_requests(struct conn *c) {
     struct slice came = slice_make(s->scratch, (size_t)n);
     if (input_held(c) == 0)
         came = slice_from(came, take(c, came));
-    bool kept = !c->closes && (c->state == CONN_HEAD || c->state == CONN_BODY || c->state == CONN_BUSY);
+    bool kept =
+        !c->closes && (c->state == CONN_HEAD || c->state == CONN_BODY || c->state == CONN_BUSY);
     if (kept && came.len > 0) {
         bool waited = input_held(c) > 0;
         buffer_append(&c->in, came);
@@ -191,7 +195,8 @@ static void read_requests(struct conn *c) {
 // What comes after the last answer is read, so that closing does not reset the
 // connection under it, and forgotten.
 static void read_to_forget(struct conn *c) {
-    ssize_t n = c->ssl == NULL ? wire_drop(c) : wire_read(c, c->server->scratch, sizeof c->server->scratch);
+    ssize_t n =
+        c->ssl == NULL ? wire_drop(c) : wire_read(c, c->server->scratch, sizeof c->server->scratch);
     if (n == WIRE_AGAIN)
         return;
     if (n > 0)
@@ -239,7 +244,9 @@ static void read_once(struct conn *c) {
 
 void input_ready(struct conn *c) {
     read_once(c);
-    // TLS may hold decrypted bytes that no poll will announce.
+    // TLS may hold decrypted bytes that no poll will announce. Never while
+    // reading is paused: `scratch` has room for a whole record, and a body that
+    // is read directly leaves off amid one only when `in` is empty.
     while (c->state != CONN_CLOSED && c->ssl != NULL && conn_reads(c) && SSL_pending(c->ssl) > 0)
         read_once(c);
 }

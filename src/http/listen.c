@@ -23,7 +23,9 @@ static void pause_all(struct http_server *s, bool pause) {
 
 // Level-triggered readiness of a listener that cannot be served would spin.
 static void out_of_descriptors(struct http_server *s) {
-    log_write(LOG_ERROR, "cannot accept connections for now: %s", strerror(errno));
+    if (!s->starved) // one line, not one each try
+        log_write(LOG_ERROR, "cannot accept connections for now: %s", strerror(errno));
+    s->starved = true;
     pause_all(s, true);
     server_start_sweep(s);
 }
@@ -37,11 +39,11 @@ static bool accept_one(struct listener *l) {
             out_of_descriptors(s);
         return errno == ECONNABORTED || errno == EINTR;
     }
+    s->starved = false;
     if (s->limits.max_connections > 0 && s->conn_count >= (size_t)s->limits.max_connections) {
         close(fd);
         return true;
     }
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     conn_open(s, fd, l->tls);
     return true;
 }
@@ -99,6 +101,7 @@ static int open_socket(const struct addrinfo *a, bool shared) {
         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
     if (a->ai_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); // inherited by who is accepted
     if (bind(fd, a->ai_addr, a->ai_addrlen) == 0 && (!shared || listen(fd, BACKLOG) == 0))
         return fd;
     int kept = errno;
@@ -114,6 +117,18 @@ static bool is_free(const struct addrinfo *a) {
     if (fd >= 0)
         close(fd);
     return fd >= 0;
+}
+
+// The first of a name's addresses that this machine has: "localhost" may name
+// ::1 where there is no IPv6. One that is taken ends the search.
+static int open_first(const struct addrinfo *a, bool joins) {
+    int fd = -1;
+    bool absent = true;
+    for (; a != NULL && fd < 0 && absent; a = a->ai_next) {
+        fd = joins || is_free(a) ? open_socket(a, true) : -1;
+        absent = errno == EADDRNOTAVAIL || errno == EAFNOSUPPORT;
+    }
+    return fd;
 }
 
 static uint16_t bound_port(int fd) {
@@ -139,10 +154,11 @@ uint16_t http_server_listen(struct http_server *s, struct slice address, struct 
         error_set(err, "cannot find \"%s\": %s", host, gai_strerror(code));
         return 0;
     }
-    int fd = joins || is_free(found) ? open_socket(found, true) : -1;
+    int fd = open_first(found, joins);
+    int why = errno;
     freeaddrinfo(found);
     if (fd < 0) {
-        error_set(err, "cannot listen on %.*s: %s", SLICE_ARG(address), strerror(errno));
+        error_set(err, "cannot listen on %.*s: %s", SLICE_ARG(address), strerror(why));
         return 0;
     }
     struct listener *l = base_calloc(1, sizeof *l);

@@ -48,22 +48,32 @@ static struct slice date(struct http_server *s) {
         struct tm tm;
         gmtime_r(&seconds, &tm);
         snprintf(s->date, sizeof s->date, "%s, %02d %s %04d %02d:%02d:%02d GMT", days[tm.tm_wday],
-                 tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+                 tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
+                 tm.tm_sec);
         s->date_second = now;
     }
     return slice_of(s->date);
 }
 
-// Names and values that would end the line are never let through.
-static bool is_safe(struct slice s) {
-    for (size_t i = 0; i < s.len; i++)
-        if (s.ptr[i] == '\r' || s.ptr[i] == '\n' || s.ptr[i] == '\0')
-            return false;
-    return true;
+// What would end its line, or say something about framing, is never let
+// through: a provider's answer must not be able to split ours.
+static bool is_safe(const struct api_header *h) {
+    switch (scan_field_of(h->name)) {
+    case SCAN_FIELD_LENGTH:
+    case SCAN_FIELD_ENCODING:
+    case SCAN_FIELD_CONNECTION:
+        return false;
+    case SCAN_FIELD_HOST:
+    case SCAN_FIELD_EXPECT:
+    case SCAN_FIELD_OTHER:
+        break;
+    }
+    return !slice_equal_nocase(h->name, SLICE("date")) && scan_is_token(h->name) &&
+           scan_is_value(h->value);
 }
 
-static struct buffer *begin_head(struct http_request *r, int status, const struct api_header *headers,
-                                 size_t count) {
+static struct buffer *begin_head(struct http_request *r, int status,
+                                 const struct api_header *headers, size_t count) {
     struct buffer *out = &r->server->reply;
     buffer_clear(out);
     BUFFER_LITERAL(out, "HTTP/1.1 ");
@@ -73,7 +83,7 @@ static struct buffer *begin_head(struct http_request *r, int status, const struc
     BUFFER_LITERAL(out, "\r\nDate: ");
     buffer_append(out, date(r->server));
     for (size_t i = 0; i < count; i++) {
-        if (headers[i].name.len == 0 || !is_safe(headers[i].name) || !is_safe(headers[i].value))
+        if (!is_safe(&headers[i]))
             continue;
         BUFFER_LITERAL(out, "\r\n");
         buffer_append(out, headers[i].name);

@@ -2,9 +2,9 @@
 #include "conn.h"
 
 // Head, fields and request lie in one arena; the exchange has its own.
-struct http_request *request_new(struct conn *c, struct slice head, const struct scan_limits *limits,
-                                 struct scan_refusal *refusal) {
-    enum { FOR_FIELDS = 24 * sizeof(struct api_header), FOR_REST = 128 };
+struct http_request *request_new(struct conn *c, struct slice head,
+                                 const struct scan_limits *limits, struct scan_refusal *refusal) {
+    enum { FOR_FIELDS = SCAN_FIELDS_FIRST * sizeof(struct api_header), FOR_REST = 128 };
     struct arena *arena = arena_new(sizeof(struct http_request) + head.len + FOR_FIELDS + FOR_REST);
     struct http_request *r = arena_calloc(arena, sizeof *r);
     r->arena = arena;

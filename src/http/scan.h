@@ -31,7 +31,10 @@ struct scan_limits {
     unsigned max_fields;
 };
 
-enum { SCAN_FIELDS_MAX = 1000 };
+enum {
+    SCAN_FIELDS_MAX = 1000,
+    SCAN_FIELDS_FIRST = 24, // room at first: SDKs send 10 to 20
+};
 
 // A head that was read. Slices point into the scanned bytes.
 struct scan_head {
@@ -45,6 +48,21 @@ struct scan_head {
     struct api_header *fields; // from the arena
     size_t field_count;
 };
+
+size_t scan_token_length(struct slice s); // of the token (RFC 9110 5.6.2) that s starts with
+bool scan_is_token(struct slice s);
+bool scan_is_value(struct slice s); // a field's: no control characters but tabs
+
+// The fields that say something about the message or the connection itself.
+enum scan_field {
+    SCAN_FIELD_OTHER,
+    SCAN_FIELD_HOST,
+    SCAN_FIELD_EXPECT,
+    SCAN_FIELD_CONNECTION,
+    SCAN_FIELD_LENGTH,
+    SCAN_FIELD_ENCODING,
+};
+enum scan_field scan_field_of(struct slice name);
 
 // How far the search for a head's end has come; starts as zeros.
 struct scan_progress {

@@ -13,10 +13,10 @@ void server_wake(struct http_server *s) {
 }
 
 static void finish_request(struct http_request *r) {
-    struct conn *c = r->conn;
     r->server->active--;
     if (r->on_end != NULL)
         r->on_end(r->on_end_arg, r->how);
+    struct conn *c = r->conn;
     request_free(r);
     if (c != NULL)
         conn_continue(c);
@@ -115,8 +115,7 @@ void http_server_drain(struct http_server *s) {
     listen_close(s);
     for (struct conn *c = s->conns, *next; c != NULL; c = next) {
         next = c->next;
-        if (conn_is_idle(c))
-            conn_close(c);
+        conn_drain(c);
     }
 }
 

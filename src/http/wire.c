@@ -53,8 +53,10 @@ static ssize_t tls_write(struct conn *c, struct slice bytes) {
     int n = SSL_write(c->ssl, bytes.ptr, tls_length(bytes.len));
     if (n > 0)
         return n;
-    ssize_t result = tls_result(c, n);
-    return result == 0 ? WIRE_ERROR : result;
+    // No use of tls_wants_write: what is unsent waits for the socket anyway,
+    // and must not make a paused connection read.
+    int error = SSL_get_error(c->ssl, n);
+    return error == SSL_ERROR_WANT_WRITE || error == SSL_ERROR_WANT_READ ? WIRE_AGAIN : WIRE_ERROR;
 }
 
 ssize_t wire_write(struct conn *c, const struct slice *parts, size_t count) {
