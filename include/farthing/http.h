@@ -41,11 +41,13 @@ struct http_handler {
     void *arg;
 };
 
-// TLS material, shared by all servers of the process. 1.2 and up, ALPN http/1.1.
+// TLS material, shared by all servers of the process. 1.2 and up, ALPN
+// http/1.1. Reference-counted: made with one reference.
 struct http_tls;
 struct http_tls *http_tls_new(const char *certificate_chain_file, const char *key_file,
                               struct error *err);
-void http_tls_free(struct http_tls *tls); // after the servers that use it
+struct http_tls *http_tls_ref(struct http_tls *tls);
+void http_tls_unref(struct http_tls *tls); // NULL is fine; after the servers that use it
 
 struct http_server *http_server_new(struct event_base *loop, const struct http_limits *limits,
                                     const struct http_handler *handler);
@@ -56,6 +58,9 @@ struct http_server *http_server_new(struct event_base *loop, const struct http_l
 uint16_t http_server_listen(struct http_server *s, struct slice address, struct http_tls *tls,
                             bool joins, struct error *err);
 // For what begins from now on, on the connections that are there too.
+// New connections to listeners that have TLS get this instead: a renewed
+// certificate. The caller keeps it as long as the server.
+void http_server_set_tls(struct http_server *s, struct http_tls *tls);
 void http_server_set_limits(struct http_server *s, const struct http_limits *limits);
 // Drain: no new connections; idle ones are closed; running exchanges finish,
 // with `Connection: close`.

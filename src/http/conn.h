@@ -5,6 +5,7 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <openssl/ssl.h>
+#include <stdatomic.h>
 
 #include "farthing/http.h"
 #include "scan.h"
@@ -104,6 +105,7 @@ struct http_server {
 
 struct http_tls {
     SSL_CTX *ctx;
+    _Atomic unsigned references;
 };
 
 // conn.c: life and states

@@ -106,6 +106,12 @@ struct http_server *http_server_new(struct event_base *loop, const struct http_l
     return s;
 }
 
+void http_server_set_tls(struct http_server *s, struct http_tls *tls) {
+    for (struct listener *l = s->listeners; l != NULL; l = l->next)
+        if (l->tls != NULL)
+            l->tls = tls;
+}
+
 void http_server_set_limits(struct http_server *s, const struct http_limits *limits) {
     s->limits = *limits;
 }

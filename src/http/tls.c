@@ -43,11 +43,17 @@ struct http_tls *http_tls_new(const char *certificate_chain_file, const char *ke
     }
     struct http_tls *tls = base_calloc(1, sizeof *tls);
     tls->ctx = ctx;
+    tls->references = 1;
     return tls;
 }
 
-void http_tls_free(struct http_tls *tls) {
-    if (tls == NULL)
+struct http_tls *http_tls_ref(struct http_tls *tls) {
+    atomic_fetch_add(&tls->references, 1);
+    return tls;
+}
+
+void http_tls_unref(struct http_tls *tls) {
+    if (tls == NULL || atomic_fetch_sub(&tls->references, 1) != 1)
         return;
     SSL_CTX_free(tls->ctx);
     free(tls);

@@ -97,15 +97,20 @@ static bool open_state(struct process *p) {
     return true;
 }
 
+static struct http_tls *load_tls(const struct config *config, struct error *err) {
+    char *certificate = slice_dup(config->server.tls_certificate);
+    char *key = slice_dup(config->server.tls_key);
+    struct http_tls *tls = http_tls_new(certificate, key, err);
+    free(certificate);
+    free(key);
+    return tls;
+}
+
 static bool open_tls(struct process *p) {
     struct error err;
     if (p->config->server.tls_certificate.len == 0)
         return true;
-    char *certificate = slice_dup(p->config->server.tls_certificate);
-    char *key = slice_dup(p->config->server.tls_key);
-    p->tls = http_tls_new(certificate, key, &err);
-    free(certificate);
-    free(key);
+    p->tls = load_tls(p->config, &err);
     return p->tls != NULL || fail(&err);
 }
 
@@ -171,15 +176,30 @@ static void warn_of_what_needs_a_restart(const struct config *old, const struct 
     if (!same_lists(old->server.listen, new->server.listen) ||
         !slice_equal(old->server.admin_listen, new->server.admin_listen) ||
         old->server.workers != new->server.workers ||
-        !slice_equal(old->server.tls_certificate, new->server.tls_certificate) ||
+        (old->server.tls_certificate.len > 0) != (new->server.tls_certificate.len > 0) ||
         !slice_equal(old->store.path, new->store.path) ||
         old->store.max_bytes != new->store.max_bytes ||
         old->cache.enabled != new->cache.enabled ||
         old->cache.max_entry_bytes != new->cache.max_entry_bytes ||
         !slice_equal(old->log.cost_log, new->log.cost_log))
-        log_write(LOG_WARNING, "listen, admin_listen, workers, store.path, store.max_size, "
+        log_write(LOG_WARNING, "listen, admin_listen, workers, TLS or none, store.path, store.max_size, "
                                "cache.enabled, cache.max_entry and cost_log change with a restart "
                                "only");
+}
+
+// A renewed certificate, for new connections. One that cannot be read leaves
+// the old one in place: better that than none.
+static void reload_tls(struct process *p, const struct config *config) {
+    struct error err;
+    if (p->tls == NULL || config->server.tls_certificate.len == 0)
+        return;
+    struct http_tls *tls = load_tls(config, &err);
+    if (tls == NULL) {
+        log_write(LOG_ERROR, "%s; the old certificate stays", err.text);
+        return;
+    }
+    http_tls_unref(p->tls);
+    p->tls = tls;
 }
 
 static void reload(struct process *p) {
@@ -205,8 +225,9 @@ static void reload(struct process *p) {
     struct prices *prices = load_prices(config);
     if (prices == NULL && p->prices != NULL)
         prices = prices_ref(p->prices);
+    reload_tls(p, config);
     for (unsigned i = 0; i < p->worker_count; i++)
-        worker_set_config(p->workers[i], config, prices);
+        worker_set_config(p->workers[i], config, prices, p->tls);
     admin_set_config(p->admin, config);
     if (p->cache != NULL)
         cache_resize(p->cache, config->cache.memory_bytes);
@@ -275,7 +296,7 @@ static void clean_up(struct process *p) {
     ledger_close(p->ledger); // writes what is left, to the store too
     store_close(p->store);
     upstream_shared_free(p->upstream);
-    http_tls_free(p->tls);
+    http_tls_unref(p->tls);
     prices_unref(p->prices);
     config_unref(p->config);
     struct event *const events[] = {p->on_hup, p->on_term, p->on_int, p->on_drain_over};

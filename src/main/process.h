@@ -28,7 +28,8 @@ struct worker_options {
 struct worker *worker_new(const struct worker_options *options, uint16_t *bound_ports,
                           struct error *err);
 bool worker_start(struct worker *w);
-void worker_set_config(struct worker *w, const struct config *config, struct prices *prices);
+void worker_set_config(struct worker *w, const struct config *config, struct prices *prices,
+                       struct http_tls *tls);
 void worker_drain(struct worker *w); // ends by itself when nothing runs any more
 void worker_stop(struct worker *w);  // now
 void worker_free(struct worker *w);  // joins

@@ -14,6 +14,7 @@ struct worker {
     struct mailbox *mailbox, *main_mailbox;
     struct flow *flow;
     struct http_server *server;
+    struct http_tls *tls; // NULL: plain
     struct event *drain_check;
     pthread_t thread;
     bool started;
@@ -74,6 +75,7 @@ struct worker *worker_new(const struct worker_options *o, uint16_t *bound, struc
     w->flow = flow_new(w->loop, o->shared, o->config, o->prices);
     struct http_handler handler = flow_handler(w->flow);
     w->server = http_server_new(w->loop, &limits, &handler);
+    w->tls = o->tls != NULL ? http_tls_ref(o->tls) : NULL;
     w->drain_check = event_new(w->loop, -1, EV_PERSIST, check_drained, w);
     w->main_mailbox = mailbox_new(o->main);
     w->ended = o->ended;
@@ -115,6 +117,7 @@ struct order {
     void (*carry_out)(struct worker *w, struct order *o);
     const struct config *config;
     struct prices *prices;
+    struct http_tls *tls;
 };
 
 static void on_order(struct mail *m) {
@@ -123,18 +126,16 @@ static void on_order(struct mail *m) {
         o->carry_out(o->worker, o);
     config_unref(o->config);
     prices_unref(o->prices);
+    http_tls_unref(o->tls);
     free(o);
 }
 
-static void send_order(struct worker *w, void (*carry_out)(struct worker *w, struct order *o),
-                       const struct config *config, struct prices *prices) {
+static struct order *order_new(struct worker *w, void (*carry_out)(struct worker *w, struct order *o)) {
     struct order *o = base_calloc(1, sizeof *o);
     o->mail.run = on_order;
     o->worker = w;
     o->carry_out = carry_out;
-    o->config = config != NULL ? config_ref(config) : NULL;
-    o->prices = prices != NULL ? prices_ref(prices) : NULL;
-    mailbox_post(w->mailbox, &o->mail);
+    return o;
 }
 
 static void take_config(struct worker *w, struct order *o) {
@@ -142,6 +143,11 @@ static void take_config(struct worker *w, struct order *o) {
     http_limits_of(o->config, &limits);
     http_server_set_limits(w->server, &limits);
     flow_set_config(w->flow, o->config, o->prices);
+    if (o->tls == NULL)
+        return;
+    http_server_set_tls(w->server, o->tls);
+    http_tls_unref(w->tls);
+    w->tls = http_tls_ref(o->tls);
 }
 
 static void take_drain(struct worker *w, struct order *o) {
@@ -157,16 +163,21 @@ static void take_stop(struct worker *w, struct order *o) {
     event_base_loopbreak(w->loop);
 }
 
-void worker_set_config(struct worker *w, const struct config *config, struct prices *prices) {
-    send_order(w, take_config, config, prices);
+void worker_set_config(struct worker *w, const struct config *config, struct prices *prices,
+                       struct http_tls *tls) {
+    struct order *o = order_new(w, take_config);
+    o->config = config_ref(config);
+    o->prices = prices != NULL ? prices_ref(prices) : NULL;
+    o->tls = tls != NULL ? http_tls_ref(tls) : NULL;
+    mailbox_post(w->mailbox, &o->mail);
 }
 
 void worker_drain(struct worker *w) {
-    send_order(w, take_drain, NULL, NULL);
+    mailbox_post(w->mailbox, &order_new(w, take_drain)->mail);
 }
 
 void worker_stop(struct worker *w) {
-    send_order(w, take_stop, NULL, NULL);
+    mailbox_post(w->mailbox, &order_new(w, take_stop)->mail);
 }
 
 void worker_free(struct worker *w) {
@@ -180,5 +191,6 @@ void worker_free(struct worker *w) {
     mailbox_free(w->mailbox);
     event_free(w->drain_check);
     event_base_free(w->loop);
+    http_tls_unref(w->tls);
     free(w);
 }

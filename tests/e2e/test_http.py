@@ -297,10 +297,10 @@ def test_connections_to_the_provider_are_reused(provider, start):
 
 # ------------------------------------------------------------------------ TLS
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
+@pytest.fixture
+def authority(tmp_path):
     """A throw-away certificate authority and a certificate of its for localhost."""
-    at = tmp_path_factory.mktemp("ca")
+    at = tmp_path
 
     def openssl(*args):
         subprocess.run(["openssl", *args], cwd=at, check=True, capture_output=True)
@@ -337,6 +337,25 @@ def test_tls(provider, with_tls, authority, version):
         connection.sendall(http_request(body) + http_request(headers="Connection: close\r\n"))
         assert [a[0] for a in parse(read_all(connection))] == [200, 200]
     assert provider.requests[0].json["messages"] == body["messages"]
+
+
+def test_a_renewed_certificate(with_tls, authority):
+    def serial():
+        with tls(with_tls, authority) as connection:
+            return connection.getpeercert()["serialNumber"]
+
+    old = serial()
+    with tls(with_tls, authority) as kept:
+        subprocess.run(["openssl", "x509", "-req", "-in", "csr.pem", "-CA", "ca.pem", "-CAkey", "ca.key",
+                        "-out", "cert.pem", "-days", "2", "-extfile", "ext", "-set_serial", "4242"],
+                       cwd=authority, check=True, capture_output=True)
+        with_tls.reload()
+        eventually(lambda: serial() == "1092", "the new certificate")  # 4242
+        kept.sendall(NEXT)
+        read_until(kept, b"ok\n")
+    (authority / "cert.pem").write_text("no certificate")
+    with_tls.reload()
+    assert "the old certificate stays" in with_tls.log() and serial() == "1092" != old
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

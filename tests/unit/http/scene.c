@@ -92,7 +92,7 @@ int scene_end(void **state) {
     struct scene *s = *state;
     scene_stop(s);
     clock_thaw();
-    http_tls_free(s->tls);
+    http_tls_unref(s->tls);
     for (size_t i = 0; i < s->seen_count; i++) {
         struct seen *seen = &s->seen[i];
         assert_int_equal(seen->ends, 1); // each request once, whatever came

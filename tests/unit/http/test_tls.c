@@ -319,7 +319,7 @@ static void unusable_files_are_named(void **state) {
     assert_non_null(strstr(err.text, "/nowhere/key.pem"));
     assert_null(http_tls_new(key_path, certificate_path, &err));
     assert_non_null(strstr(err.text, key_path));
-    http_tls_free(NULL);
+    http_tls_unref(NULL);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, secure_make, scene_end)
