@@ -3,7 +3,11 @@
 //
 // One upstream a loop; what loops share (inflight counts) is inside
 // upstream_shared. An attempt is one HTTP request; whether there is another
-// one is decided by the caller with retry_decide.
+// one is decided by the caller with retry_decide. (One that meets a kept
+// connection which the provider has just closed is sent anew by libcurl.)
+//
+// Redirects are not followed, and proxies in the environment (http_proxy, ...)
+// are not used: where a provider's key goes is the configuration's word alone.
 #ifndef FARTHING_UPSTREAM_H
 #define FARTHING_UPSTREAM_H
 
@@ -24,16 +28,20 @@ struct upstream_target {
     int64_t first_byte_timeout_ms; // from the request being sent to the status line
     int64_t idle_timeout_ms;       // between bytes
     int64_t total_timeout_ms;      // 0: none
-    int64_t max_inflight;          // 0: unlimited; over it attempts wait their turn
+    // 0: unlimited; over it attempts wait their turn, first_byte_timeout_ms at most.
+    int64_t max_inflight;
     bool tls_verify;
-    struct slice ca_file;
+    struct slice ca_file; // the only authorities trusted; empty: the system's
 };
 
 struct attempt_request {
     const struct upstream_target *target;
     struct slice method;
     struct slice path; // appended to base_url, with its query: "/chat/completions?x=1"
-    const struct api_header *headers; // complete but for Host and Content-Length
+    // Complete but for Host, Content-Length and Accept-Encoding, which are ours, as
+    // is what belongs to one hop: such fields, and names that are no token, are left
+    // out; CR, LF and NUL in a value become blanks.
+    const struct api_header *headers;
     size_t header_count;
     struct slice body;      // NOT copied: must live until on_done or cancel
     size_t max_body_bytes;  // of the answer, decompressed; over: ATTEMPT_TOO_LARGE; 0: unlimited
@@ -42,18 +50,19 @@ struct attempt_request {
 
 enum attempt_end {
     ATTEMPT_OK,               // a complete HTTP answer, whatever its status
-    ATTEMPT_CONNECT_FAILED,   // name, refused, unreachable
-    ATTEMPT_TLS_FAILED,
+    ATTEMPT_CONNECT_FAILED,   // name, refused, unreachable, TLS handshake broken off
+    ATTEMPT_TLS_FAILED,       // the certificate is not trusted, or not for this host
     ATTEMPT_CONNECT_TIMEOUT,
     ATTEMPT_FIRST_BYTE_TIMEOUT,
     ATTEMPT_IDLE_TIMEOUT,
     ATTEMPT_TOTAL_TIMEOUT,    // or the deadline
     ATTEMPT_SEND_FAILED,
-    ATTEMPT_RESET,            // connection lost before or amid the answer
+    ATTEMPT_RESET,            // connection lost before or amid the answer, broken chunks
     ATTEMPT_TRUNCATED,        // body shorter than announced
     ATTEMPT_BAD_ANSWER,       // not HTTP, bad framing, bad encoding
     ATTEMPT_TOO_LARGE,
     ATTEMPT_QUEUE_TIMEOUT,    // max_inflight was not free in time
+    ATTEMPT_BAD_REQUEST,      // cannot be sent as HTTP: method, URL; nothing was sent
     ATTEMPT_END_COUNT
 };
 const char *attempt_end_name(enum attempt_end end); // "ok", "connect_failed", ...
@@ -97,7 +106,10 @@ struct attempt *attempt_start(struct upstream *u, const struct attempt_request *
 // Closes the connection (HTTP/1.1) or resets the stream (HTTP/2) at once.
 void attempt_cancel(struct attempt *a);
 // Back-pressure: no on_data while paused (the socket is not read, so the
-// provider is slowed by TCP or HTTP/2 flow control). Timeouts rest meanwhile.
+// provider is slowed by TCP or HTTP/2 flow control). The first-byte and the idle
+// timeout rest meanwhile. libcurl holds back what it had read: 16 KiB, more where
+// that was compressed, and up to 32 MiB (its window) of an HTTP/2 stream whose
+// connection is read for others. The last call before the loop turns counts.
 void attempt_pause(struct attempt *a);
 void attempt_resume(struct attempt *a);
 

@@ -1,6 +1,4 @@
-// Attempts: their places among max_inflight, their timeouts, their ends.
-#include <stdlib.h>
-
+// Attempts: their states, their timeouts, their ends.
 #include "attempt.h"
 
 const char *attempt_end_name(enum attempt_end end) {
@@ -18,11 +16,35 @@ const char *attempt_end_name(enum attempt_end end) {
         [ATTEMPT_BAD_ANSWER] = "bad_answer",
         [ATTEMPT_TOO_LARGE] = "too_large",
         [ATTEMPT_QUEUE_TIMEOUT] = "queue_timeout",
+        [ATTEMPT_BAD_REQUEST] = "bad_request",
     };
     return names[end];
 }
 
-void list_append(struct list *l, struct attempt *a) {
+// ------------------------------------------------------------------- states
+
+static struct list *list_of(struct attempt *a) {
+    switch (a->state) {
+    case ATTEMPT_WAITING:
+        return &a->queue->waiting;
+    case ATTEMPT_RUNNING:
+        return &a->upstream->running;
+    case ATTEMPT_PAUSED:
+        return &a->upstream->paused;
+    case ATTEMPT_RESUMING:
+        return &a->upstream->resuming;
+    case ATTEMPT_ENDING:
+        return &a->upstream->ending;
+    case ATTEMPT_DOOMED:
+        return &a->upstream->doomed;
+    case ATTEMPT_NEW:
+    case ATTEMPT_DONE:
+        break;
+    }
+    return NULL;
+}
+
+static void list_append(struct list *l, struct attempt *a) {
     a->next = NULL;
     a->previous = l->last;
     if (l->last != NULL)
@@ -32,7 +54,7 @@ void list_append(struct list *l, struct attempt *a) {
     l->last = a;
 }
 
-void list_remove(struct list *l, struct attempt *a) {
+static void list_remove(struct list *l, struct attempt *a) {
     if (a->previous != NULL)
         a->previous->next = a->next;
     else
@@ -41,145 +63,106 @@ void list_remove(struct list *l, struct attempt *a) {
         a->next->previous = a->previous;
     else
         l->last = a->previous;
-    a->next = a->previous = NULL;
 }
 
-// ------------------------------------------------------------------- starting
-
-// The nodes come from the arena: libcurl only reads them.
-static void add_line(struct attempt *a, struct curl_slist **last, struct slice line) {
-    struct curl_slist *node = arena_alloc(a->arena, sizeof *node);
-    node->data = (char *)(uintptr_t)line.ptr;
-    node->next = NULL;
-    if (*last != NULL)
-        (*last)->next = node;
-    else
-        a->headers = node;
-    *last = node;
+static void count_waiting(struct attempt *a, int64_t change) {
+    if (a->state != ATTEMPT_WAITING)
+        return;
+    atomic_fetch_add(&a->upstream->waiting_count, change);
+    atomic_fetch_add(&a->upstream->shared->waiting_count, change);
 }
 
-static void copy_headers(struct attempt *a, const struct attempt_request *r) {
-    struct curl_slist *last = NULL;
-    bool has_type = false, has_accept = false, has_agent = false;
-    for (size_t i = 0; i < r->header_count; i++) {
-        struct api_header h = r->headers[i];
-        has_type = has_type || slice_equal_nocase(h.name, SLICE("content-type"));
-        has_accept = has_accept || slice_equal_nocase(h.name, SLICE("accept"));
-        has_agent = has_agent || slice_equal_nocase(h.name, SLICE("user-agent"));
-        // libcurl sends a field without value when it ends in a semicolon.
-        add_line(a, &last,
-                 h.value.len > 0 ? arena_printf(a->arena, "%.*s: %.*s", SLICE_ARG(h.name),
-                                                SLICE_ARG(h.value))
-                                 : arena_printf(a->arena, "%.*s;", SLICE_ARG(h.name)));
-    }
-    // What libcurl would add by itself.
-    add_line(a, &last, SLICE("Expect:"));
-    if (!has_type)
-        add_line(a, &last, SLICE("Content-Type:"));
-    if (!has_accept)
-        add_line(a, &last, SLICE("Accept: */*"));
-    if (!has_agent)
-        add_line(a, &last, SLICE("User-Agent: farthing/" FARTHING_VERSION));
+void attempt_go(struct attempt *a, enum attempt_state to) {
+    struct list *l = list_of(a);
+    if (l != NULL)
+        list_remove(l, a);
+    count_waiting(a, -1);
+    a->state = to;
+    count_waiting(a, 1);
+    l = list_of(a);
+    if (l != NULL)
+        list_append(l, a);
 }
 
-static bool take_place(struct attempt *a) {
-    int64_t now = atomic_load(&a->slot->inflight);
-    do {
-        if (a->max_inflight > 0 && now >= a->max_inflight)
+bool attempt_is_live(const struct attempt *a) {
+    return a->state == ATTEMPT_RUNNING || a->state == ATTEMPT_PAUSED ||
+           a->state == ATTEMPT_RESUMING;
+}
+
+// ----------------------------------------------------------------- starting
+
+// Behind a base without a path anything but these could name another host;
+// what cannot stand in a request line would end it early.
+static bool path_is_sendable(struct slice path) {
+    if (path.len > 0 && path.ptr[0] != '/' && path.ptr[0] != '?')
+        return false;
+    for (size_t i = 0; i < path.len; i++)
+        if ((unsigned char)path.ptr[i] <= ' ' || path.ptr[i] == 0x7f)
             return false;
-    } while (!atomic_compare_exchange_weak(&a->slot->inflight, &now, now + 1));
-    a->holds_slot = true;
     return true;
 }
 
-static void give_place_back(struct attempt *a) {
-    if (!a->holds_slot)
-        return;
-    a->holds_slot = false;
-    atomic_fetch_sub(&a->slot->inflight, 1);
-    upstream_room(a->upstream);
+static struct slice join(struct arena *arena, struct slice a, struct slice b) {
+    char *joined = arena_alloc(arena, a.len + b.len + 1);
+    if (a.len > 0)
+        memcpy(joined, a.ptr, a.len);
+    if (b.len > 0)
+        memcpy(joined + a.len, b.ptr, b.len);
+    joined[a.len + b.len] = '\0';
+    return slice_make(joined, a.len + b.len);
 }
 
-static void stop_waiting(struct attempt *a) {
-    list_remove(&a->upstream->waiting, a);
-    atomic_fetch_sub(&a->upstream->waiting_count, 1);
+static struct attempt *new_attempt(struct upstream *u, const struct attempt_request *request) {
+    struct arena *arena = arena_new(2048);
+    struct attempt *a = arena_calloc(arena, sizeof *a);
+    a->arena = a->answer.arena = arena;
+    a->upstream = u;
+    a->queue = queue_find(u, request->target->name);
+    a->target = *request->target;
+    a->target.name = a->target.base_url = SLICE_NONE; // the caller's, who keeps them
+    a->target.ca_file = arena_copy(arena, a->target.ca_file);
+    a->method = arena_copy(arena, request->method);
+    a->url = join(arena, request->target->base_url, request->path);
+    a->headers = fields_of_request(arena, request->headers, request->header_count);
+    a->body = request->body;
+    a->max_body_bytes = request->max_body_bytes;
+    a->deadline_ms = request->deadline_ms;
+    a->started_ms = clock_mono_ms();
+    return a;
 }
 
 struct attempt *attempt_start(struct upstream *u, const struct attempt_request *request,
                               const struct attempt_events *events, void *arg) {
-    struct arena *arena = arena_new(2048);
-    struct attempt *a = arena_calloc(arena, sizeof *a);
-    a->arena = arena;
-    a->upstream = u;
+    struct attempt *a = new_attempt(u, request);
     a->events = events;
     a->arg = arg;
-    a->target = *request->target;
-    a->target.ca_file = arena_copy(arena, a->target.ca_file);
-    a->slot = upstream_slot(u, request->target->name);
-    a->method = arena_copy(arena, request->method);
-    a->url = arena_printf(arena, "%.*s%.*s", SLICE_ARG(request->target->base_url),
-                          SLICE_ARG(request->path));
-    a->body = request->body;
-    a->max_body_bytes = request->max_body_bytes;
-    a->deadline_ms = request->deadline_ms;
-    a->max_inflight = request->target->max_inflight;
-    a->started_ms = clock_mono_ms();
-    copy_headers(a, request);
-    // Whoever waits already goes first.
-    if (u->waiting.first == NULL && take_place(a)) {
+    if (!fields_is_token(request->method) || !path_is_sendable(request->path)) {
+        attempt_end_with(a, ATTEMPT_BAD_REQUEST, "the method or the path cannot be sent");
+        return a;
+    }
+    // Who waits already goes first; and libcurl begins nothing from within a callback.
+    if (!u->in_curl && a->queue->waiting.first == NULL && queue_take_place(a)) {
         transfer_start(a);
     } else {
-        a->state = ATTEMPT_WAITING;
-        list_append(&u->waiting, a);
-        atomic_fetch_add(&u->waiting_count, 1);
-        upstream_start_sweep(u);
+        attempt_go(a, ATTEMPT_WAITING);
         upstream_kick(u);
     }
+    upstream_start_sweep(u);
     return a;
 }
 
-// Places may have become free: who waits longest for a target goes first, and
-// does not hold up those who wait for another.
-void attempt_admit_waiting(struct upstream *u) {
-    for (struct attempt *a = u->waiting.first, *next; a != NULL; a = next) {
-        next = a->next;
-        if (!take_place(a))
-            continue;
-        stop_waiting(a);
-        transfer_start(a);
-    }
-}
+// ------------------------------------------------------------------- ending
 
-// --------------------------------------------------------------------- ending
-
-void attempt_end_with(struct attempt *a, enum attempt_end end) {
-    struct upstream *u = a->upstream;
+void attempt_end_with(struct attempt *a, enum attempt_end end, const char *why) {
     a->end = end;
-    if (a->state == ATTEMPT_WAITING)
-        stop_waiting(a);
-    else if (a->state == ATTEMPT_RUNNING)
-        list_remove(&u->running, a);
-    a->state = ATTEMPT_ENDING;
-    list_append(&u->ending, a);
-    upstream_kick(u);
-}
-
-static void destroy(struct attempt *a) {
-    transfer_stop(a);
-    give_place_back(a);
-    arena_free(a->arena);
-}
-
-static bool request_was_sent(const struct attempt *a) {
-    long bytes = 0;
-    if (a->handle != NULL)
-        curl_easy_getinfo(a->handle->easy, CURLINFO_REQUEST_SIZE, &bytes);
-    return bytes > 0;
+    a->why = why;
+    attempt_go(a, ATTEMPT_ENDING);
+    upstream_kick(a->upstream);
 }
 
 static bool connection_was_reused(const struct attempt *a) {
     long connects = 1;
-    if (a->handle != NULL)
+    if (transfer_was_sent(a))
         curl_easy_getinfo(a->handle->easy, CURLINFO_NUM_CONNECTS, &connects);
     return connects == 0;
 }
@@ -188,75 +171,61 @@ void attempt_report(struct attempt *a) {
     uint64_t now = clock_mono_ms();
     struct attempt_result result = {
         .end = a->end,
-        .status = a->head_done ? a->status : 0,
-        .detail = slice_of(a->error),
+        .status = a->answer.done ? a->answer.status : 0,
+        .detail = slice_of(a->why != NULL ? a->why : a->error),
         .latency_ms = (int64_t)(now - a->started_ms),
         .first_byte_ms = a->head_ms > 0 ? (int64_t)(a->head_ms - a->started_ms) : -1,
         .queue_ms = (int64_t)((a->running_ms > 0 ? a->running_ms : now) - a->started_ms),
-        .sent = request_was_sent(a),
+        .sent = transfer_was_sent(a),
         .reused = connection_was_reused(a),
         .body_bytes = a->body_bytes,
     };
-    const struct attempt_events *events = a->events;
-    void *arg = a->arg;
-    list_remove(&a->upstream->ending, a);
+    attempt_go(a, ATTEMPT_DONE);
     // The place is free before the caller starts its next attempt.
     transfer_stop(a);
-    give_place_back(a);
-    events->on_done(arg, &result);
+    queue_give_place_back(a);
+    a->events->on_done(a->arg, &result);
+    arena_free(a->arena);
+}
+
+void attempt_destroy(struct attempt *a) {
+    attempt_go(a, ATTEMPT_DONE);
+    transfer_stop(a);
+    queue_give_place_back(a);
     arena_free(a->arena);
 }
 
 void attempt_cancel(struct attempt *a) {
-    struct upstream *u = a->upstream;
-    switch (a->state) {
-    case ATTEMPT_WAITING:
-        stop_waiting(a);
-        break;
-    case ATTEMPT_RUNNING:
-        a->cancelled = true;
-        if (u->in_curl) { // perhaps in its own callback: libcurl must let go first
-            list_remove(&u->running, a);
-            a->state = ATTEMPT_DOOMED;
-            list_append(&u->doomed, a);
-            upstream_kick(u);
-            return;
-        }
-        break;
-    case ATTEMPT_ENDING:
-        list_remove(&u->ending, a);
-        break;
-    case ATTEMPT_DOOMED:
+    if (a->state == ATTEMPT_DOOMED || a->state == ATTEMPT_DONE)
+        return;
+    if (a->upstream->in_curl && a->handle != NULL) {
+        transfer_hush(a);
+        attempt_go(a, ATTEMPT_DOOMED);
         return;
     }
-    destroy(a);
+    attempt_destroy(a);
 }
 
-void attempt_destroy_doomed(struct upstream *u) {
-    while (u->doomed.first != NULL) {
-        struct attempt *a = u->doomed.first;
-        list_remove(&u->doomed, a);
-        destroy(a);
-    }
-}
+// ------------------------------------------------------------ back-pressure
 
 void attempt_pause(struct attempt *a) {
-    if (a->state != ATTEMPT_RUNNING || a->paused)
-        return;
-    a->paused = true;
-    a->resume_wanted = false;
-    curl_easy_pause(a->handle->easy, CURLPAUSE_RECV);
+    a->starts_paused = a->state == ATTEMPT_WAITING;
+    if (a->state == ATTEMPT_RUNNING)
+        curl_easy_pause(a->handle->easy, CURLPAUSE_RECV);
+    if (a->state == ATTEMPT_RUNNING || a->state == ATTEMPT_RESUMING)
+        attempt_go(a, ATTEMPT_PAUSED);
 }
 
+// From the loop: libcurl hands over what it holds at once.
 void attempt_resume(struct attempt *a) {
-    if (a->state != ATTEMPT_RUNNING || !a->paused || a->resume_wanted)
+    a->starts_paused = false;
+    if (a->state != ATTEMPT_PAUSED)
         return;
-    // From the loop: libcurl hands over what it holds at once.
-    a->resume_wanted = true;
+    attempt_go(a, ATTEMPT_RESUMING);
     upstream_kick(a->upstream);
 }
 
-// ------------------------------------------------------------------- timeouts
+// ----------------------------------------------------------------- timeouts
 
 static bool past(uint64_t since_ms, int64_t timeout_ms, uint64_t now_ms) {
     return timeout_ms > 0 && now_ms >= since_ms + (uint64_t)timeout_ms;
@@ -269,22 +238,29 @@ static uint64_t sending_since(const struct attempt *a) {
     return us > 0 ? a->running_ms + (uint64_t)us / 1000 : 0;
 }
 
-enum attempt_end attempt_overdue(const struct attempt *a, uint64_t now_ms) {
+static void check_answer(struct attempt *a, uint64_t now_ms) {
     const struct upstream_target *t = &a->target;
-    if (a->deadline_ms > 0 && now_ms >= (uint64_t)a->deadline_ms)
-        return ATTEMPT_TOTAL_TIMEOUT;
-    if (a->state == ATTEMPT_WAITING)
-        return past(a->started_ms, t->first_byte_timeout_ms, now_ms) ? ATTEMPT_QUEUE_TIMEOUT
-                                                                     : ATTEMPT_OK;
-    if (past(a->running_ms, t->total_timeout_ms, now_ms))
-        return ATTEMPT_TOTAL_TIMEOUT;
-    if (a->paused)
-        return ATTEMPT_OK; // the client is slow, not the provider
-    if (a->head_done)
-        return past(a->progress_ms, t->idle_timeout_ms, now_ms) ? ATTEMPT_IDLE_TIMEOUT : ATTEMPT_OK;
+    if (a->answer.done) {
+        if (past(a->progress_ms, t->idle_timeout_ms, now_ms))
+            attempt_end_with(a, ATTEMPT_IDLE_TIMEOUT, "nothing came within idle_timeout");
+        return;
+    }
     if (!past(a->running_ms, t->first_byte_timeout_ms, now_ms))
-        return ATTEMPT_OK; // cheap, and nearly always so
+        return; // cheap, and nearly always so
     uint64_t since = sending_since(a);
-    return since > 0 && past(since, t->first_byte_timeout_ms, now_ms) ? ATTEMPT_FIRST_BYTE_TIMEOUT
-                                                                      : ATTEMPT_OK;
+    if (since > 0 && past(since, t->first_byte_timeout_ms, now_ms))
+        attempt_end_with(a, ATTEMPT_FIRST_BYTE_TIMEOUT, "no answer within first_byte_timeout");
+}
+
+void attempt_check_time(struct attempt *a, uint64_t now_ms) {
+    const struct upstream_target *t = &a->target;
+    if (a->deadline_ms != 0 && (int64_t)now_ms >= a->deadline_ms)
+        attempt_end_with(a, ATTEMPT_TOTAL_TIMEOUT, "the deadline is over");
+    else if (a->state == ATTEMPT_WAITING && past(a->started_ms, t->first_byte_timeout_ms, now_ms))
+        attempt_end_with(a, ATTEMPT_QUEUE_TIMEOUT,
+                         "no place among max_inflight became free in time");
+    else if (a->state != ATTEMPT_WAITING && past(a->running_ms, t->total_timeout_ms, now_ms))
+        attempt_end_with(a, ATTEMPT_TOTAL_TIMEOUT, "not done within total_timeout");
+    else if (a->state == ATTEMPT_RUNNING) // while paused the client is slow, not the provider
+        check_answer(a, now_ms);
 }

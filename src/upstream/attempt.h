@@ -10,11 +10,21 @@
 
 #include "farthing/upstream.h"
 
+// Each state but the first and the last is a list that the attempt stands on;
+// attempt_go alone moves it.
 enum attempt_state {
-    ATTEMPT_WAITING, // for a place among max_inflight
-    ATTEMPT_RUNNING, // libcurl has it
-    ATTEMPT_ENDING,  // on_done is due
-    ATTEMPT_DOOMED,  // cancelled from within libcurl: goes when libcurl lets go
+    ATTEMPT_NEW,
+    ATTEMPT_WAITING,  // for a place among max_inflight (its queue's list)
+    ATTEMPT_RUNNING,  // libcurl has it
+    ATTEMPT_PAUSED,   // libcurl has it, and shall hand over no body
+    ATTEMPT_RESUMING, // was paused, goes on with the loop's next turn
+    ATTEMPT_ENDING,   // on_done is due
+    ATTEMPT_DOOMED,   // cancelled from within libcurl: goes when libcurl lets go
+    ATTEMPT_DONE,     // on_done is being called
+};
+
+struct list {
+    struct attempt *first, *last;
 };
 
 // A target's count, shared by all loops; lives as long as upstream_shared.
@@ -23,15 +33,39 @@ struct slot {
     _Atomic int64_t inflight;
 };
 
-// A libcurl handle with its constant options; reused, for the options and for
-// its buffers.
+// A libcurl handle with its constant options; reused for the same target, for
+// the options and for its buffers.
 struct handle {
     CURL *easy;
     struct handle *next;
-    struct buffer url; // as it was last set
-    bool posts;        // is set up for a POST
+    CURLU *parsed_url;
+    struct buffer url, ca_file; // as they were last set
+    unsigned number;            // among its target's, from 1; 0: for one attempt only
 };
 
+// One target as this loop knows it: who waits for a place there, in order of
+// coming, and the handles that serve it.
+struct queue {
+    struct slot *slot;
+    struct list waiting;
+    struct handle *spare; // the last used first: its connection is the warmest
+    size_t spare_count;
+    unsigned handles_made;
+    struct queue *next;
+};
+
+// The head of an answer, as far as it has come.
+struct answer {
+    struct arena *arena;
+    int status; // 0: the status line is next
+    struct api_header *fields;
+    size_t count, cap, bytes;
+    bool done;
+    const char *wrong; // why it is refused
+};
+
+// Owned by its loop: attempt_start makes it, attempt_cancel or the end of
+// on_done frees it, with its arena.
 struct attempt {
     struct upstream *upstream;
     struct attempt *next, *previous; // in the list of its state
@@ -39,59 +73,62 @@ struct attempt {
     const struct attempt_events *events;
     void *arg;
     struct arena *arena;
-    struct slot *slot;
-    bool holds_slot;
+    struct queue *queue;
+    bool holds_place;
+    bool starts_paused; // was paused while it waited
     struct handle *handle;
+    struct shard *shard; // that the handle is with
 
     // The request, kept for when its turn comes.
     struct upstream_target target;
     struct slice method, url, body;
     struct curl_slist *headers;
     size_t max_body_bytes;
-    int64_t deadline_ms, max_inflight;
+    int64_t deadline_ms;
 
-    // The answer.
-    int status;
-    struct api_header *head;
-    size_t head_count, head_cap, head_bytes;
-    bool head_done;
+    struct answer answer;
     int64_t body_bytes;
-    bool paused, resume_wanted, cancelled;
-    enum attempt_end end; // set by what ended it early
-    bool ended_early;
+    enum attempt_end end;
+    const char *why; // in words, where the end is of our making
     char error[CURL_ERROR_SIZE];
 
+    // clock_mono_ms; 0: not yet.
     uint64_t started_ms, running_ms, head_ms, progress_ms;
 };
 
-struct list {
-    struct attempt *first, *last;
+// One of a loop's libcurl multi handles.
+struct shard {
+    struct upstream *upstream;
+    CURLM *multi;
+    struct event timer;
+    uint64_t wanted_ms, armed_ms; // clock_mono_ms; 0: not
 };
+enum { SHARDS = 17 };
 
 // A socket's events. Kept while libcurl keeps the connection idle: libcurl says
 // REMOVE after each transfer and asks for the same again with the next.
 struct watch {
     struct event readable, writable;
-    bool exists, reads, writes; // added
-    bool wanted;                // libcurl listens to it now
-    struct upstream *upstream;
+    bool reads, writes; // added
+    bool wanted;        // libcurl listens to it now
+    bool connection;    // opened by watch_open; else one of libcurl's own, short-lived
+    struct shard *shard;
     int fd;
 };
 
 struct upstream {
     struct event_base *loop;
     struct upstream_shared *shared;
-    CURLM *multi;
-    char *default_ca; // libcurl's
-    struct event *timer, *kick, *sweep;
-    uint64_t timer_wanted_ms, timer_armed_ms; // clock_mono_ms; 0: none
-    bool kicked, sweeping, in_curl;
-    struct list waiting, running, ending, doomed;
-    struct handle *spare;
-    size_t spare_count;
+    struct shard shards[SHARDS]; // the first for TLS
+    char *default_ca;            // libcurl's
+    struct event *kick, *sweep;
+    bool kicked, sweeping;
+    bool in_curl; // libcurl may be calling back, and takes no calls for other transfers
+    struct list running, paused, resuming, ending, doomed;
+    struct table *queues_by_name;
+    struct queue *queues;
     struct watch **watches; // by file descriptor
     size_t watch_cap;
-    struct table *slots; // by name, this loop's view
     struct mailbox *mailbox;
     struct mail room_mail; // "there may be a place": at most once in the box
     _Atomic bool room_mail_posted;
@@ -103,35 +140,57 @@ struct upstream_shared {
     pthread_mutex_t lock; // slots and the list; not held while calling out
     struct table *slots;
     struct upstream *upstreams;
+    _Atomic int64_t waiting_count; // on all loops
 };
-
-void list_append(struct list *l, struct attempt *a);
-void list_remove(struct list *l, struct attempt *a);
 
 // upstream.c
 void upstream_kick(struct upstream *u); // soon, from the loop
 void upstream_start_sweep(struct upstream *u);
-struct slot *upstream_slot(struct upstream *u, struct slice name);
-void upstream_room(struct upstream *u); // a place has become free
+void upstream_settle(struct upstream *u); // reports what has ended
+
+// shard.c
+void shard_open(struct shard *s, struct upstream *u);
+void shard_close(struct shard *s);
+void shard_action(struct shard *s, curl_socket_t fd, int events);
+void shard_run_when_due(struct shard *s, uint64_t now_ms);
+
+// queue.c
+struct queue *queue_find(struct upstream *u, struct slice name);
+void queue_free_all(struct upstream *u);
+bool queue_take_place(struct attempt *a);
+void queue_give_place_back(struct attempt *a);
+void queue_admit(struct upstream *u); // starts those for whom there is a place
+void queue_on_room_mail(struct mail *m);
+
+// fields.c
+bool fields_is_token(struct slice s);
+struct curl_slist *fields_of_request(struct arena *arena, const struct api_header *headers,
+                                     size_t count);
+// One line of an answer's head; false when the answer cannot be trusted.
+bool fields_take_line(struct answer *a, struct slice line) FARTHING_MUST_CHECK;
 
 // transfer.c
 void transfer_start(struct attempt *a);
 void transfer_stop(struct attempt *a); // takes it from libcurl, whatever its state
 void transfer_finish(struct attempt *a, CURLcode code);
-void handle_free_all(struct upstream *u);
+void transfer_hush(struct attempt *a); // sends no more, though libcurl still has it
+void transfer_resume(struct attempt *a);
+bool transfer_was_sent(const struct attempt *a);
+void handle_free_all(struct queue *q);
 
 // attempt.c
-void attempt_end_with(struct attempt *a, enum attempt_end end); // on_done comes from the loop
-void attempt_report(struct attempt *a);                         // calls on_done, frees
-void attempt_admit_waiting(struct upstream *u);
-void attempt_destroy_doomed(struct upstream *u);
-// What it has run out of, or ATTEMPT_OK.
-enum attempt_end attempt_overdue(const struct attempt *a, uint64_t now_ms);
+void attempt_go(struct attempt *a, enum attempt_state to);
+bool attempt_is_live(const struct attempt *a); // libcurl has it, and it is wanted
+// on_done comes from the loop. why: in words, NULL when libcurl has them.
+void attempt_end_with(struct attempt *a, enum attempt_end end, const char *why);
+void attempt_report(struct attempt *a); // calls on_done, frees
+void attempt_destroy(struct attempt *a);
+void attempt_check_time(struct attempt *a, uint64_t now_ms); // ends it when it is overdue
 
 // watch.c
-int watch_socket(CURL *easy, curl_socket_t fd, int what, void *upstream, void *watch);
+int watch_socket(CURL *easy, curl_socket_t fd, int what, void *shard, void *watch);
+curl_socket_t watch_open(void *upstream, curlsocktype purpose, struct curl_sockaddr *address);
 int watch_close(void *upstream, curl_socket_t fd);
 void watch_free_all(struct upstream *u);
-void upstream_action(struct upstream *u, curl_socket_t fd, int events); // upstream.c
 
 #endif

@@ -22,6 +22,7 @@ static bool end_is_retryable(enum attempt_end end) {
     case ATTEMPT_BAD_ANSWER:    // may have been billed, and will likely be the same
     case ATTEMPT_TOO_LARGE:
     case ATTEMPT_QUEUE_TIMEOUT:
+    case ATTEMPT_BAD_REQUEST:
     case ATTEMPT_OK:
     case ATTEMPT_END_COUNT:
         break;
@@ -47,7 +48,7 @@ static int month_of(struct slice name) {
 }
 
 // IMF-fixdate, "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 5.6.7), as Unix ms; -1
-// for anything else.
+// for anything else, the two obsolete spellings too: then our own backoff holds.
 static int64_t http_date_ms(struct slice s) {
     uint64_t day, year, hour, minute, second;
     if (s.len != 29 || !slice_ends_with(s, SLICE(" GMT")))
@@ -66,30 +67,41 @@ static int64_t http_date_ms(struct slice s) {
     return ((days * 24 + (int64_t)hour) * 60 + (int64_t)minute) * 60000 + (int64_t)second * 1000;
 }
 
-// What the provider asks for, or 0.
+// A decimal number times `scale` (1 or 1000): whole digits, and a fraction of
+// which three digits count. False for anything else.
+static bool decimal(struct slice s, int64_t scale, int64_t *out) {
+    struct slice whole;
+    uint64_t number = 0, thousandths = 0, ignored;
+    struct slice fraction = s;
+    if (s.len == 0 || !slice_split(&fraction, '.', &whole))
+        return false;
+    if (whole.len + fraction.len == 0 || (whole.len > 0 && !slice_to_u64(whole, &number)))
+        return false;
+    if (fraction.len > 0 && !slice_to_u64(fraction, &ignored))
+        return false;
+    for (size_t i = 0; i < 3; i++)
+        thousandths = thousandths * 10 + (i < fraction.len ? (uint64_t)(fraction.ptr[i] - '0') : 0);
+    if (number > INT32_MAX / 1000)
+        number = INT32_MAX / 1000;
+    *out = (int64_t)number * scale + (int64_t)thousandths * scale / 1000;
+    return true;
+}
+
+// What the provider asks for, or 0. OpenAI's SDKs read both numbers as floats.
 static int64_t asked_for_ms(const struct retry_input *in) {
-    uint64_t number;
-    if (in->retry_after_ms.len > 0) {
-        ptrdiff_t point = slice_find_char(in->retry_after_ms, '.');
-        struct slice whole =
-            point > 0 ? slice_make(in->retry_after_ms.ptr, (size_t)point) : in->retry_after_ms;
-        if (slice_to_u64(whole, &number))
-            return number > INT32_MAX ? INT32_MAX : (int64_t)number;
-    }
-    if (in->retry_after.len == 0)
-        return 0;
-    if (slice_to_u64(in->retry_after, &number))
-        return number > 1000000 ? INT32_MAX : (int64_t)number * 1000;
+    int64_t ms;
+    if (decimal(in->retry_after_ms, 1, &ms) || decimal(in->retry_after, 1000, &ms))
+        return ms;
     int64_t date = http_date_ms(in->retry_after);
     return date > in->now_wall_ms ? date - in->now_wall_ms : 0;
 }
 
 static int64_t backoff_ms(const struct retry_policy *policy, const struct retry_input *in) {
-    int64_t most = policy->backoff_ms;
-    for (unsigned i = 1; i < in->attempts_made && most < policy->backoff_max_ms; i++)
-        most *= 2;
-    if (most > policy->backoff_max_ms)
-        most = policy->backoff_max_ms;
+    int64_t most = policy->backoff_ms, max = policy->backoff_max_ms;
+    for (unsigned i = 1; i < in->attempts_made && most < max; i++)
+        most = most > max / 2 ? max : most * 2;
+    if (most > max)
+        most = max;
     // Full jitter: clients that failed together do not come back together.
     return most <= 0 ? 0 : (int64_t)(in->random % (uint64_t)(most + 1));
 }
@@ -97,8 +109,7 @@ static int64_t backoff_ms(const struct retry_policy *policy, const struct retry_
 int64_t retry_decide(const struct retry_policy *policy, const struct retry_input *in) {
     if (in->body_started || in->attempts_made >= policy->attempts)
         return -1;
-    bool retryable =
-        in->end == ATTEMPT_OK ? status_is_retryable(in) : end_is_retryable(in->end);
+    bool retryable = in->end == ATTEMPT_OK ? status_is_retryable(in) : end_is_retryable(in->end);
     if (!retryable)
         return -1;
     int64_t wait = backoff_ms(policy, in), asked = asked_for_ms(in);

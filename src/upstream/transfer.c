@@ -5,161 +5,124 @@
 #include "attempt.h"
 
 enum {
-    HEAD_BYTES_MAX = 256 * 1024, // of an answer's header fields
-    SPARE_HANDLES = 256,
+    SPARE_HANDLES = 1024, // of a target
     READ_BUFFER = 16 * 1024,
 };
 
 // ------------------------------------------------------------------- answers
 
-static bool is_space(char c) {
-    return c == ' ' || c == '\t';
-}
-
-static void begin_head(struct attempt *a, struct slice line) {
-    // "HTTP/1.1 200 OK", "HTTP/2 200"
-    ptrdiff_t space = slice_find_char(line, ' ');
-    uint64_t status = 0;
-    struct slice rest = space < 0 ? SLICE_NONE : slice_from(line, (size_t)space + 1);
-    if (rest.len < 3 || !slice_to_u64(slice_make(rest.ptr, 3), &status))
-        status = 0;
-    a->status = (int)status;
-    a->head_count = 0;
-}
-
-static void add_field(struct attempt *a, struct slice line) {
-    ptrdiff_t colon = slice_find_char(line, ':');
-    if (colon <= 0)
-        return;
-    if (a->head_count == a->head_cap) {
-        size_t cap = a->head_cap == 0 ? 16 : a->head_cap * 2;
-        struct api_header *grown = arena_alloc(a->arena, cap * sizeof *grown);
-        if (a->head_count > 0)
-            memcpy(grown, a->head, a->head_count * sizeof *grown);
-        a->head = grown;
-        a->head_cap = cap;
-    }
-    struct slice copy = arena_copy(a->arena, line);
-    a->head[a->head_count++] = (struct api_header){
-        slice_make(copy.ptr, (size_t)colon),
-        slice_trim(slice_from(copy, (size_t)colon + 1)),
-    };
-}
-
-static bool named_by_connection(struct slice connection, struct slice name) {
-    struct slice part;
-    while (slice_split(&connection, ',', &part))
-        if (slice_equal_nocase(slice_trim(part), name))
-            return true;
-    return false;
-}
-
-// What ends at this hop, and what is no longer true once libcurl has decoded.
-static void drop_fields(struct attempt *a) {
-    struct slice connection = api_header_find(a->head, a->head_count, SLICE("connection"));
-    size_t kept = 0;
-    for (size_t i = 0; i < a->head_count; i++) {
-        struct slice name = a->head[i].name;
-        if (api_header_is_hop_by_hop(name) || named_by_connection(connection, name) ||
-            slice_equal_nocase(name, SLICE("content-length")) ||
-            slice_equal_nocase(name, SLICE("content-encoding")))
-            continue;
-        a->head[kept++] = a->head[i];
-    }
-    a->head_count = kept;
-}
-
 static size_t on_header(char *bytes, size_t size, size_t count, void *arg) {
     struct attempt *a = arg;
-    struct slice line = slice_make(bytes, size * count);
-    size_t all = line.len;
-    a->head_bytes += all;
-    a->progress_ms = clock_mono_ms();
-    if (a->head_bytes > HEAD_BYTES_MAX)
+    size_t all = size * count;
+    if (!attempt_is_live(a))
         return 0;
-    if (a->head_done)
-        return all; // trailers
-    while (line.len > 0 && (line.ptr[line.len - 1] == '\n' || line.ptr[line.len - 1] == '\r' ||
-                            is_space(line.ptr[line.len - 1])))
-        line.len--;
-    if (slice_starts_with(line, SLICE("HTTP/"))) {
-        begin_head(a, line);
-        return all;
+    bool had_head = a->answer.done;
+    a->progress_ms = clock_mono_ms();
+    if (!fields_take_line(&a->answer, slice_make(bytes, all))) {
+        a->why = a->answer.wrong;
+        return 0;
     }
-    if (line.len > 0) {
-        add_field(a, line);
+    if (had_head || !a->answer.done)
         return all;
-    }
-    if (a->status < 200)
-        return all; // 100, 103: the answer is still to come
-    a->head_done = true;
     a->head_ms = a->progress_ms;
-    drop_fields(a);
-    struct attempt_head head = {a->status, a->head, a->head_count};
+    struct attempt_head head = {a->answer.status, a->answer.fields, a->answer.count};
     a->events->on_head(a->arg, &head);
-    return a->cancelled ? 0 : all;
+    return attempt_is_live(a) ? all : 0;
 }
 
 static size_t on_body(char *bytes, size_t size, size_t count, void *arg) {
     struct attempt *a = arg;
     size_t all = size * count;
+    if (!attempt_is_live(a) || !a->answer.done)
+        return 0;
+    if (a->state != ATTEMPT_RUNNING) // paused too early for libcurl to take note of it
+        return CURL_WRITEFUNC_PAUSE;
     a->progress_ms = clock_mono_ms();
-    a->body_bytes += (int64_t)all;
-    if (a->max_body_bytes > 0 && (uint64_t)a->body_bytes > a->max_body_bytes) {
-        a->ended_early = true;
+    if (a->max_body_bytes > 0 && (uint64_t)a->body_bytes + all > a->max_body_bytes) {
         a->end = ATTEMPT_TOO_LARGE;
+        a->why = "the body is larger than allowed";
         return 0;
     }
+    a->body_bytes += (int64_t)all;
     a->events->on_data(a->arg, slice_make(bytes, all));
-    return a->cancelled ? 0 : all;
+    return attempt_is_live(a) ? all : 0;
+}
+
+// The last moment before a request is sent: one that was cancelled from
+// another's callback has no body any more.
+static int on_before_request(void *arg, char *remote, char *local, int remote_port,
+                             int local_port) {
+    (void)remote;
+    (void)local;
+    (void)remote_port;
+    (void)local_port;
+    return attempt_is_live(arg) ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
 }
 
 // ------------------------------------------------------------------ handles
 
 static void set_constant_options(struct upstream *u, CURL *easy) {
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    // Else giving an attempt up would wait, with the whole loop, until the name
+    // that it looks up is found or not.
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(easy, CURLOPT_PROXY, ""); // no surprises from the environment
+    // No surprises from the environment, which is not even looked at so.
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
     curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L);
     curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)READ_BUFFER);
     curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+    curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    // With a folder beside the file a target's own authority would not be the
+    // only one; and libcurl parses the file anew for each connection.
+    if (u->default_ca != NULL)
+        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
     // Compressed events would be held back; what comes compressed unasked is
     // decoded all the same.
     curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "identity");
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_before_request);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, watch_open);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, u);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, watch_close);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, u);
 }
 
-static struct handle *take_handle(struct upstream *u) {
-    struct handle *h = u->spare;
-    if (h != NULL) {
-        u->spare = h->next;
-        u->spare_count--;
+// Only those for a POST are kept, and counted: nearly every request is one, and
+// the other methods' options do not mix.
+static struct handle *take_handle(struct attempt *a) {
+    struct queue *q = a->queue;
+    bool post = slice_equal(a->method, SLICE("POST"));
+    struct handle *h = q->spare;
+    if (post && h != NULL) {
+        q->spare = h->next;
+        q->spare_count--;
         return h;
     }
     h = base_calloc(1, sizeof *h);
+    h->number = post ? ++q->handles_made : 0;
     h->easy = curl_easy_init();
     if (h->easy == NULL)
         abort();
-    set_constant_options(u, h->easy);
+    set_constant_options(a->upstream, h->easy);
     return h;
 }
 
 static void handle_free(struct handle *h) {
     curl_easy_cleanup(h->easy);
+    curl_url_cleanup(h->parsed_url);
     buffer_free(&h->url);
+    buffer_free(&h->ca_file);
     free(h);
 }
 
-// Only those set up for a POST are kept: nearly every request is one, and the
-// other methods' options do not mix.
-static void give_handle_back(struct upstream *u, struct handle *h) {
-    if (!h->posts || u->spare_count >= SPARE_HANDLES) {
+static void give_handle_back(struct queue *q, struct handle *h) {
+    if (h->number == 0 || q->spare_count >= SPARE_HANDLES) {
         handle_free(h);
         return;
     }
@@ -167,94 +130,157 @@ static void give_handle_back(struct upstream *u, struct handle *h) {
     curl_easy_setopt(h->easy, CURLOPT_POSTFIELDS, NULL);
     curl_easy_setopt(h->easy, CURLOPT_HTTPHEADER, NULL);
     curl_easy_setopt(h->easy, CURLOPT_ERRORBUFFER, NULL);
-    h->next = u->spare;
-    u->spare = h;
-    u->spare_count++;
+    h->next = q->spare;
+    q->spare = h;
+    q->spare_count++;
 }
 
-void handle_free_all(struct upstream *u) {
-    for (struct handle *h = u->spare, *next; h != NULL; h = next) {
-        next = h->next;
+void handle_free_all(struct queue *q) {
+    while (q->spare != NULL) {
+        struct handle *h = q->spare;
+        q->spare = h->next;
         handle_free(h);
     }
-    u->spare = NULL;
+}
+
+static bool has_body(const struct attempt *a) {
+    // These announce the length of a body even where it is none (RFC 9110 8.6).
+    return a->body.len > 0 || slice_equal(a->method, SLICE("POST")) ||
+           slice_equal(a->method, SLICE("PUT")) || slice_equal(a->method, SLICE("PATCH"));
 }
 
 static void set_method(struct attempt *a, struct handle *h) {
     CURL *easy = h->easy;
-    bool post = slice_equal(a->method, SLICE("POST"));
-    bool bodyless = a->body.len == 0 && !post;
-    if (!post && h->posts) {
-        curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
-        h->posts = false;
-    }
-    if (!bodyless) {
+    if (has_body(a)) {
         curl_easy_setopt(easy, CURLOPT_POST, 1L);
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, a->body.len > 0 ? a->body.ptr : "");
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)a->body.len);
     }
     if (slice_equal(a->method, SLICE("HEAD")))
         curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-    else if (!post)
+    else if (h->number == 0)
         curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, a->method.ptr); // NUL-terminated copy
-    h->posts = post;
 }
 
-static void set_options(struct attempt *a, struct handle *h) {
+// libcurl copies and compares strings on each setting; most are as they were.
+static bool changes(struct buffer *last, struct slice now) {
+    if (last->ptr != NULL && slice_equal(buffer_slice(last), now))
+        return false;
+    buffer_clear(last);
+    buffer_reserve(last, now.len + 1);
+    buffer_append(last, now);
+    return true;
+}
+
+static void set_trust(struct attempt *a, struct handle *h) {
     CURL *easy = h->easy;
     const struct upstream_target *t = &a->target;
-    if (!slice_equal(buffer_slice(&h->url), a->url)) { // parsing it anew is not free
-        curl_easy_setopt(easy, CURLOPT_URL, a->url.ptr);
-        buffer_clear(&h->url);
-        buffer_append(&h->url, a->url);
-    }
-    bool tls = slice_starts_with(a->url, SLICE("https:"));
-    set_method(a, h);
-    curl_easy_setopt(easy, CURLOPT_PRIVATE, a);
-    curl_easy_setopt(easy, CURLOPT_HEADERDATA, a);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, a);
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, a->error);
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, a->headers);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)t->connect_timeout_ms);
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
-                     tls ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
-    if (a->body.len > 65536)
-        curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, 256L * 1024);
-    if (!tls)
-        return;
-    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L); // rather a stream more than a connection
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, t->tls_verify ? 1L : 0L);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, t->tls_verify ? 2L : 0L);
     // A handle that was used with another authority forgets it (NULL would mean
     // none at all): libcurl's own default is asked for once.
-    const char *ca = t->ca_file.len > 0 ? t->ca_file.ptr : a->upstream->default_ca;
-    curl_easy_setopt(easy, CURLOPT_CAINFO, ca);
+    if (changes(&h->ca_file, t->ca_file))
+        curl_easy_setopt(easy, CURLOPT_CAINFO,
+                         t->ca_file.len > 0 ? t->ca_file.ptr : a->upstream->default_ca);
+}
+
+static bool is_tls(const struct attempt *a) {
+    return slice_starts_with(a->url, SLICE("https:"));
+}
+
+// A handle that is kept stays with its shard, and so finds its own last
+// connection there; all others share one.
+static struct shard *shard_for(const struct attempt *a) {
+    return &a->upstream->shards[is_tls(a) ? 0 : 1 + a->handle->number % (SHARDS - 1)];
+}
+
+// Given the URL as text libcurl would take it apart and put it together again
+// for each transfer, a tenth of an attempt's instructions.
+static CURLUcode set_url(struct attempt *a, struct handle *h) {
+    if (!changes(&h->url, a->url))
+        return CURLUE_OK;
+    CURLU *parsed = curl_url();
+    CURLUcode code = curl_url_set(parsed, CURLUPART_URL, a->url.ptr,
+                                  CURLU_PATH_AS_IS | CURLU_NON_SUPPORT_SCHEME);
+    curl_easy_setopt(h->easy, CURLOPT_CURLU, parsed);
+    curl_easy_setopt(h->easy, CURLOPT_URL, a->url.ptr); // what it tells of itself
+    curl_url_cleanup(h->parsed_url);
+    h->parsed_url = parsed;
+    return code;
+}
+
+static void set_options(struct attempt *a, struct handle *h) {
+    CURL *easy = h->easy;
+    bool tls = is_tls(a);
+    set_method(a, h);
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, a);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, a);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, a);
+    curl_easy_setopt(easy, CURLOPT_PREREQDATA, a);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, a->error);
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, a->headers);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)a->target.connect_timeout_ms);
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
+                     tls ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, tls ? 1L : 0L); // rather a stream than a connection
+    if (a->body.len > 65536)
+        curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, 256L * 1024);
+    if (tls)
+        set_trust(a, h);
+}
+
+// ------------------------------------------------------- under libcurl's hands
+
+void transfer_stop(struct attempt *a) {
+    if (a->handle == NULL)
+        return;
+    if (a->shard != NULL)
+        curl_multi_remove_handle(a->shard->multi, a->handle->easy);
+    give_handle_back(a->queue, a->handle);
+    a->handle = NULL;
 }
 
 void transfer_start(struct attempt *a) {
-    struct upstream *u = a->upstream;
-    a->handle = take_handle(u);
-    a->state = ATTEMPT_RUNNING;
+    a->handle = take_handle(a);
     a->running_ms = a->progress_ms = clock_mono_ms();
-    list_append(&u->running, a);
-    set_options(a, a->handle);
-    CURLMcode code = curl_multi_add_handle(u->multi, a->handle->easy);
-    if (code != CURLM_OK) {
-        log_write(LOG_ERROR, "curl_multi_add_handle: %s", curl_multi_strerror(code));
-        attempt_end_with(a, ATTEMPT_SEND_FAILED);
+    attempt_go(a, a->starts_paused ? ATTEMPT_PAUSED : ATTEMPT_RUNNING);
+    CURLUcode url = set_url(a, a->handle);
+    if (url != CURLUE_OK) {
+        a->handle->number = 0; // not to be used again
+        transfer_stop(a);
+        attempt_end_with(a, ATTEMPT_BAD_REQUEST, curl_url_strerror(url));
+        return;
     }
-    upstream_start_sweep(u);
+    set_options(a, a->handle);
+    a->shard = shard_for(a);
+    CURLMcode code = curl_multi_add_handle(a->shard->multi, a->handle->easy);
+    if (code != CURLM_OK)
+        attempt_end_with(a, ATTEMPT_SEND_FAILED, curl_multi_strerror(code));
 }
 
-void transfer_stop(struct attempt *a) {
+// What is not sent yet stays unsent: on_before_request sees to one that has not
+// begun, and one amid its body sends no more.
+void transfer_hush(struct attempt *a) {
+    curl_easy_pause(a->handle->easy, CURLPAUSE_SEND);
+}
+
+void transfer_resume(struct attempt *a) {
     struct upstream *u = a->upstream;
-    if (a->state == ATTEMPT_RUNNING)
-        list_remove(&u->running, a);
-    if (a->handle == NULL)
-        return;
-    curl_multi_remove_handle(u->multi, a->handle->easy);
-    give_handle_back(u, a->handle);
-    a->handle = NULL;
+    attempt_go(a, ATTEMPT_RUNNING);
+    a->progress_ms = clock_mono_ms();
+    u->in_curl = true;
+    CURLcode code = curl_easy_pause(a->handle->easy, CURLPAUSE_CONT);
+    u->in_curl = false;
+    // A callback that refuses what was held back does not end the transfer.
+    if (code != CURLE_OK && attempt_is_live(a))
+        transfer_finish(a, code);
+}
+
+bool transfer_was_sent(const struct attempt *a) {
+    long bytes = 0;
+    if (a->handle != NULL)
+        curl_easy_getinfo(a->handle->easy, CURLINFO_REQUEST_SIZE, &bytes);
+    return bytes > 0;
 }
 
 // -------------------------------------------------------------------- endings
@@ -262,15 +288,15 @@ void transfer_stop(struct attempt *a) {
 static enum attempt_end meaning_of(const struct attempt *a, CURLcode code) {
     switch (code) {
     case CURLE_OK:
-        return a->head_done ? ATTEMPT_OK : ATTEMPT_BAD_ANSWER;
+        return a->answer.done ? ATTEMPT_OK : ATTEMPT_RESET; // closed amid the head
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
     case CURLE_COULDNT_CONNECT:
     case CURLE_INTERFACE_FAILED:
+    case CURLE_SSL_CONNECT_ERROR: // broken off, not distrusted: may well do next time
         return ATTEMPT_CONNECT_FAILED;
     case CURLE_OPERATION_TIMEDOUT:
         return ATTEMPT_CONNECT_TIMEOUT; // the only timeout that is libcurl's
-    case CURLE_SSL_CONNECT_ERROR:
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CERTPROBLEM:
     case CURLE_SSL_CIPHER:
@@ -288,17 +314,16 @@ static enum attempt_end meaning_of(const struct attempt *a, CURLcode code) {
     case CURLE_HTTP2:
     case CURLE_HTTP2_STREAM:
         return ATTEMPT_RESET;
+    case CURLE_URL_MALFORMAT:
+        return ATTEMPT_BAD_REQUEST;
+    case CURLE_UNSUPPORTED_PROTOCOL: // of the URL, or an answer that is not HTTP
+        return transfer_was_sent(a) ? ATTEMPT_BAD_ANSWER : ATTEMPT_BAD_REQUEST;
     default:
         return ATTEMPT_BAD_ANSWER;
     }
 }
 
 void transfer_finish(struct attempt *a, CURLcode code) {
-    if (a->cancelled) { // from within a callback: nobody wants to know
-        list_remove(&a->upstream->running, a);
-        a->state = ATTEMPT_DOOMED;
-        list_append(&a->upstream->doomed, a);
-        return;
-    }
-    attempt_end_with(a, a->ended_early ? a->end : meaning_of(a, code));
+    bool ours = code == CURLE_WRITE_ERROR && a->end != ATTEMPT_OK;
+    attempt_end_with(a, ours ? a->end : meaning_of(a, code), a->why);
 }

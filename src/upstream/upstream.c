@@ -1,11 +1,10 @@
-// One loop's libcurl multi handle: its timer, its messages, and a sweep for
-// timeouts. Whatever would call back at once is put off to the loop (`kick`),
-// so that nobody is called from inside his own call.
+// One loop's side of it all: what is due soon (`kick`), so that nobody is called
+// from inside his own call, and a sweep for timeouts.
 #include "attempt.h"
 
 #include <stdlib.h>
 
-enum { SWEEP_MS = 20, CONNECTIONS_KEPT = 2048 };
+enum { SWEEP_MS = 20 };
 
 // ------------------------------------------------------------------- shared
 
@@ -33,50 +32,11 @@ void upstream_shared_free(struct upstream_shared *s) {
     curl_global_cleanup();
 }
 
-static struct slot *shared_slot(struct upstream_shared *s, struct slice name) {
-    pthread_mutex_lock(&s->lock);
-    struct slot *slot = table_get(s->slots, name);
-    if (slot == NULL) {
-        slot = base_calloc(1, sizeof *slot);
-        slot->name = slice_dup(name);
-        table_put(s->slots, name, slot);
-    }
-    pthread_mutex_unlock(&s->lock);
-    return slot;
-}
-
-struct slot *upstream_slot(struct upstream *u, struct slice name) {
-    struct slot *slot = table_get(u->slots, name);
-    if (slot == NULL) {
-        slot = shared_slot(u->shared, name);
-        table_put(u->slots, name, slot);
-    }
-    return slot;
-}
-
 int64_t upstream_inflight(struct upstream_shared *s, struct slice target_name) {
     pthread_mutex_lock(&s->lock);
     struct slot *slot = table_get(s->slots, target_name);
     pthread_mutex_unlock(&s->lock);
     return slot != NULL ? atomic_load(&slot->inflight) : 0;
-}
-
-static void on_room_mail(struct mail *m) {
-    struct upstream *u = (struct upstream *)(void *)((char *)m - offsetof(struct upstream, room_mail));
-    atomic_store(&u->room_mail_posted, false);
-    attempt_admit_waiting(u);
-}
-
-void upstream_room(struct upstream *u) {
-    if (atomic_load(&u->waiting_count) > 0)
-        upstream_kick(u);
-    struct upstream_shared *s = u->shared;
-    pthread_mutex_lock(&s->lock);
-    for (struct upstream *other = s->upstreams; other != NULL; other = other->next)
-        if (other != u && atomic_load(&other->waiting_count) > 0 &&
-            !atomic_exchange(&other->room_mail_posted, true))
-            mailbox_post(other->mailbox, &other->room_mail);
-    pthread_mutex_unlock(&s->lock);
 }
 
 // --------------------------------------------------------------------- loop
@@ -88,45 +48,11 @@ void upstream_kick(struct upstream *u) {
     event_active(u->kick, 0, 0);
 }
 
-static void read_messages(struct upstream *u) {
-    CURLMsg *message;
-    int left;
-    while ((message = curl_multi_info_read(u->multi, &left)) != NULL) {
-        if (message->msg != CURLMSG_DONE)
-            continue;
-        struct attempt *a = NULL;
-        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&a);
-        if (a->state == ATTEMPT_RUNNING)
-            transfer_finish(a, message->data.result);
-    }
-}
-
-static void settle(struct upstream *u) {
-    read_messages(u);
-    attempt_destroy_doomed(u);
+void upstream_settle(struct upstream *u) {
+    while (u->doomed.first != NULL)
+        attempt_destroy(u->doomed.first);
     while (u->ending.first != NULL)
         attempt_report(u->ending.first);
-}
-
-void upstream_action(struct upstream *u, curl_socket_t fd, int events) {
-    int running;
-    u->in_curl = true;
-    curl_multi_socket_action(u->multi, fd, events, &running);
-    u->in_curl = false;
-    settle(u);
-}
-
-static void resume_paused(struct upstream *u) {
-    for (struct attempt *a = u->running.first, *next; a != NULL; a = next) {
-        next = a->next;
-        if (!a->resume_wanted)
-            continue;
-        a->resume_wanted = a->paused = false;
-        a->progress_ms = clock_mono_ms();
-        u->in_curl = true;
-        curl_easy_pause(a->handle->easy, CURLPAUSE_CONT);
-        u->in_curl = false;
-    }
 }
 
 static void on_kick(evutil_socket_t fd, short what, void *arg) {
@@ -134,55 +60,13 @@ static void on_kick(evutil_socket_t fd, short what, void *arg) {
     (void)what;
     struct upstream *u = arg;
     u->kicked = false;
-    resume_paused(u);
-    attempt_admit_waiting(u);
-    if (u->timer_wanted_ms != 0 && clock_mono_ms() >= u->timer_wanted_ms) {
-        u->timer_wanted_ms = 0;
-        upstream_action(u, CURL_SOCKET_TIMEOUT, 0);
-    } else {
-        settle(u);
-    }
-}
-
-static void arm_timer(struct upstream *u, uint64_t now_ms) {
-    uint64_t ms = u->timer_wanted_ms > now_ms ? u->timer_wanted_ms - now_ms : 1;
-    struct timeval pause = {(time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000)};
-    event_add(u->timer, &pause);
-    u->timer_armed_ms = u->timer_wanted_ms;
-}
-
-static void on_timer(evutil_socket_t fd, short what, void *arg) {
-    (void)fd;
-    (void)what;
-    struct upstream *u = arg;
-    u->timer_armed_ms = 0;
+    while (u->resuming.first != NULL)
+        transfer_resume(u->resuming.first);
+    queue_admit(u);
     uint64_t now = clock_mono_ms();
-    if (u->timer_wanted_ms == 0)
-        return;
-    if (now < u->timer_wanted_ms) {
-        arm_timer(u, now);
-        return;
-    }
-    u->timer_wanted_ms = 0;
-    upstream_action(u, CURL_SOCKET_TIMEOUT, 0);
-}
-
-// libcurl changes its mind several times a request; the event is only touched
-// when it would come too late.
-static int on_timer_change(CURLM *multi, long timeout_ms, void *arg) {
-    (void)multi;
-    struct upstream *u = arg;
-    if (timeout_ms < 0) {
-        u->timer_wanted_ms = 0;
-        return 0;
-    }
-    uint64_t now = clock_mono_ms();
-    u->timer_wanted_ms = now + (uint64_t)timeout_ms;
-    if (timeout_ms == 0)
-        upstream_kick(u);
-    else if (u->timer_armed_ms == 0 || u->timer_wanted_ms < u->timer_armed_ms)
-        arm_timer(u, now);
-    return 0;
+    for (size_t i = 0; i < SHARDS; i++)
+        shard_run_when_due(&u->shards[i], now);
+    upstream_settle(u);
 }
 
 // -------------------------------------------------------------------- sweep
@@ -202,9 +86,7 @@ void upstream_start_sweep(struct upstream *u) {
 static void sweep_list(struct list *l, uint64_t now) {
     for (struct attempt *a = l->first, *next; a != NULL; a = next) {
         next = a->next;
-        enum attempt_end end = attempt_overdue(a, now);
-        if (end != ATTEMPT_OK)
-            attempt_end_with(a, end);
+        attempt_check_time(a, now);
     }
 }
 
@@ -213,9 +95,12 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg) {
     (void)what;
     struct upstream *u = arg;
     uint64_t now = clock_mono_ms();
-    sweep_list(&u->waiting, now);
+    for (struct queue *q = u->queues; q != NULL; q = q->next)
+        sweep_list(&q->waiting, now);
     sweep_list(&u->running, now);
-    u->sweeping = u->waiting.first != NULL || u->running.first != NULL;
+    sweep_list(&u->paused, now);
+    u->sweeping = atomic_load(&u->waiting_count) > 0 || u->running.first != NULL ||
+                  u->paused.first != NULL || u->resuming.first != NULL;
     if (u->sweeping)
         arm_sweep(u);
 }
@@ -226,24 +111,18 @@ struct upstream *upstream_new(struct event_base *loop, struct upstream_shared *s
     struct upstream *u = base_calloc(1, sizeof *u);
     u->loop = loop;
     u->shared = shared;
-    u->slots = table_new();
-    u->timer = evtimer_new(loop, on_timer, u);
+    u->queues_by_name = table_new();
     u->kick = event_new(loop, -1, 0, on_kick, u);
     u->sweep = evtimer_new(loop, on_sweep, u);
     u->mailbox = mailbox_new(loop);
-    u->room_mail.run = on_room_mail;
-    u->multi = curl_multi_init();
+    u->room_mail.run = queue_on_room_mail;
+    for (size_t i = 0; i < SHARDS; i++)
+        shard_open(&u->shards[i], u);
     CURL *probe = curl_easy_init();
     char *ca = NULL;
     curl_easy_getinfo(probe, CURLINFO_CAINFO, &ca);
     u->default_ca = ca != NULL ? slice_dup(slice_of(ca)) : NULL;
     curl_easy_cleanup(probe);
-    curl_multi_setopt(u->multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
-    curl_multi_setopt(u->multi, CURLMOPT_SOCKETDATA, u);
-    curl_multi_setopt(u->multi, CURLMOPT_TIMERFUNCTION, on_timer_change);
-    curl_multi_setopt(u->multi, CURLMOPT_TIMERDATA, u);
-    curl_multi_setopt(u->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_KEPT);
-    curl_multi_setopt(u->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
     pthread_mutex_lock(&shared->lock);
     u->next = shared->upstreams;
     shared->upstreams = u;
@@ -269,18 +148,19 @@ void upstream_free(struct upstream *u) {
     if (u == NULL)
         return;
     leave_shared(u);
-    cancel_all(&u->waiting);
+    for (struct queue *q = u->queues; q != NULL; q = q->next)
+        cancel_all(&q->waiting);
     cancel_all(&u->running);
+    cancel_all(&u->paused);
+    cancel_all(&u->resuming);
     cancel_all(&u->ending);
-    attempt_destroy_doomed(u);
-    handle_free_all(u);
-    curl_multi_cleanup(u->multi); // closes the idle connections through watch_close
+    queue_free_all(u);
+    for (size_t i = 0; i < SHARDS; i++)
+        shard_close(&u->shards[i]);
     watch_free_all(u);
     mailbox_free(u->mailbox);
-    event_free(u->timer);
     event_free(u->kick);
     event_free(u->sweep);
-    table_free(u->slots);
     free(u->default_ca);
     free(u);
 }

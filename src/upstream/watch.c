@@ -5,6 +5,7 @@
 // calls a request. A watch stays registered for reading while its connection
 // is idle, and goes when the socket is closed or stirs with nobody using it.
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "attempt.h"
@@ -17,13 +18,13 @@ static void on_readable(evutil_socket_t fd, short what, void *arg) {
         w->reads = false;
         return;
     }
-    upstream_action(w->upstream, fd, CURL_CSELECT_IN);
+    shard_action(w->shard, fd, CURL_CSELECT_IN);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg) {
     (void)what;
     struct watch *w = arg;
-    upstream_action(w->upstream, fd, CURL_CSELECT_OUT);
+    shard_action(w->shard, fd, CURL_CSELECT_OUT);
 }
 
 static struct watch *watch_of(struct upstream *u, int fd) {
@@ -38,7 +39,6 @@ static struct watch *watch_of(struct upstream *u, int fd) {
     }
     if (u->watches[at] == NULL) {
         struct watch *w = base_calloc(1, sizeof *w);
-        w->upstream = u;
         w->fd = fd;
         event_assign(&w->readable, u->loop, fd, EV_READ | EV_PERSIST, on_readable, w);
         event_assign(&w->writable, u->loop, fd, EV_WRITE | EV_PERSIST, on_writable, w);
@@ -57,19 +57,31 @@ static void set(struct event *e, bool *added, bool wanted) {
     *added = wanted;
 }
 
-int watch_socket(CURL *easy, curl_socket_t fd, int what, void *upstream, void *watch) {
+int watch_socket(CURL *easy, curl_socket_t fd, int what, void *shard, void *watch) {
     (void)easy;
     (void)watch;
-    struct watch *w = watch_of(upstream, fd);
+    struct shard *s = shard;
+    struct watch *w = watch_of(s->upstream, fd);
+    w->shard = s;
     w->wanted = what != CURL_POLL_REMOVE;
     set(&w->writable, &w->writes, what == CURL_POLL_OUT || what == CURL_POLL_INOUT);
-    // Reading stays on while idle; a paused transfer (CURL_POLL_NONE) must not
+    // Reading stays on while a connection is idle; a paused transfer (CURL_POLL_NONE) must not
     // be woken by what it does not want to read.
     if (what == CURL_POLL_IN || what == CURL_POLL_INOUT)
         set(&w->readable, &w->reads, true);
-    else if (what != CURL_POLL_REMOVE)
+    else if (what != CURL_POLL_REMOVE || !w->connection)
         set(&w->readable, &w->reads, false);
     return 0;
+}
+
+// Only sockets from here outlive a REMOVE: the resolver's own are closed without
+// a word, and their numbers given to others.
+curl_socket_t watch_open(void *upstream, curlsocktype purpose, struct curl_sockaddr *address) {
+    (void)purpose;
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (fd >= 0)
+        watch_of(upstream, fd)->connection = true;
+    return fd;
 }
 
 int watch_close(void *upstream, curl_socket_t fd) {
@@ -78,7 +90,7 @@ int watch_close(void *upstream, curl_socket_t fd) {
         struct watch *w = u->watches[fd];
         set(&w->readable, &w->reads, false);
         set(&w->writable, &w->writes, false);
-        w->wanted = false;
+        w->wanted = w->connection = false;
     }
     return close(fd);
 }
