@@ -35,11 +35,10 @@ static const struct cache_field fields[] = {
     // same model, in another order and at another price. From the cache the
     // answer comes at once and costs nothing, which honours each of them.
     ROW("service_tier", D, U, D, U, D, "latency and price of the same model"),
-    // A chat completion is stored for evaluations only. A response is stored
-    // (by default) to be fetched again, and to be continued by its id in
-    // previous_response_id: one bought with false cannot be, and must not be
-    // given to a client that expects it.
-    ROW("store", D, U, K, U, U, "what the provider keeps, and whether an id can be continued"),
+    // Where the provider keeps its copy. (A response that was bought with false
+    // cannot be continued by its id; who mixes both in one tenant and continues
+    // by ids asks with x-farthing-cache: bypass.)
+    ROW("store", D, U, D, U, U, "what the provider keeps"),
     ROW("stream", D, D, D, U, D, "how the answer is delivered"),
     ROW("stream_options", D, D, D, U, U, "how the answer is delivered"),
     // Replaced by safety_identifier and prompt_cache_key, and means the same.

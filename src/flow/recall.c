@@ -84,6 +84,30 @@ void reply_from_cache(struct exchange *x) {
     station_record(x);
 }
 
+// The Responses API repeats in its answer what the request said of its sender.
+// That is of no concern to the next who asks.
+static struct slice without_sender(struct exchange *x, struct slice answer) {
+    static const struct {
+        const char *name, *instead;
+    } echoes[] = {{"metadata", "{}"}, {"user", "null"}, {"safety_identifier", "null"},
+                  {"prompt_cache_key", "null"}};
+    if (x->endpoint != API_RESPONSES)
+        return answer;
+    struct json_doc *doc = json_doc_new();
+    struct error err;
+    if (json_parse(doc, answer, NULL, &err) && json_type_of(doc, JSON_ROOT) == JSON_OBJECT) {
+        struct json_edits *edits = json_edits_new(doc, x->arena);
+        for (size_t i = 0; i < FARTHING_COUNT(echoes); i++) {
+            json_ref echo = json_get(doc, JSON_ROOT, slice_of(echoes[i].name));
+            if (!json_is_absent(doc, echo) && json_raw(doc, echo).len > 2)
+                json_edit_set(edits, JSON_ROOT, slice_of(echoes[i].name), slice_of(echoes[i].instead));
+        }
+        answer = json_edits_apply(edits);
+    }
+    json_doc_free(doc);
+    return answer;
+}
+
 void remember(struct exchange *x, struct slice whole_answer) {
     if (!x->cacheable || !x->judged_whole || whole_answer.len == 0)
         return;
@@ -91,7 +115,7 @@ void remember(struct exchange *x, struct slice whole_answer) {
     int64_t now = clock_wall_ms();
     struct cache_answer answer = {
         .endpoint = x->endpoint,
-        .body = whole_answer,
+        .body = without_sender(x, whole_answer),
         .content_type = SLICE("application/json"),
         .provider = c->provider->name,
         .model = c->upstream_model,

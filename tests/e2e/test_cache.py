@@ -279,6 +279,24 @@ def test_embeddings_and_completions_are_kept(provider, farthing):
     assert [farthing.post("/embeddings", body).cache for _ in range(2)] == ["miss", "hit"]
 
 
+def test_what_an_answer_repeats_of_its_asker_is_not_kept(provider, farthing):
+    def answer(request, connection):
+        reply(connection, body={
+            "id": "resp_1", "object": "response", "status": "completed", "model": "m", "error": None,
+            "metadata": request.json.get("metadata", {}), "user": request.json.get("user"),
+            "output": [{"type": "message", "id": "m", "role": "assistant", "status": "completed",
+                        "content": [{"type": "output_text", "text": "Hi", "annotations": []}]}],
+            "usage": {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}})
+
+    provider.answer = answer
+    body = {"model": "openai/gpt-4o-mini", "input": "x"}
+    first = farthing.post("/responses", {**body, "user": "ann", "metadata": {"team": "blue"}})
+    assert (first.json["user"], first.json["metadata"]) == ("ann", {"team": "blue"})
+    again = farthing.post("/responses", {**body, "user": "bob"})
+    assert again.cache == "hit" and (again.json["user"], again.json["metadata"]) == (None, {})
+    assert again.json["output"] == first.json["output"]
+
+
 def test_a_body_with_two_meanings_is_refused(provider, farthing):
     answer = farthing.post(body=b'{"model":"openai/gpt-4o-mini","messages":[],"messages":[]}')
     assert answer.status == 400 and "messages" in answer.json["error"]["message"]

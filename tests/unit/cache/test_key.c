@@ -83,7 +83,7 @@ static void test_named_rules(void **state) {
                                   "prompt_cache_options", "prompt_cache_retention"},
         [API_COMPLETIONS] = {"model", "stream", "stream_options", "user", "metadata"},
         [API_RESPONSES] = {"model", "stream", "stream_options", "user", "metadata",
-                           "safety_identifier", "service_tier", "prompt_cache_key",
+                           "safety_identifier", "store", "service_tier", "prompt_cache_key",
                            "prompt_cache_options", "prompt_cache_retention"},
         [API_EMBEDDINGS] = {"model", "user", "metadata"},
         [API_MESSAGES] = {"model", "stream", "metadata", "service_tier", "cache_control"},
