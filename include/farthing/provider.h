@@ -64,6 +64,7 @@ struct sse_event {
     struct slice name; // `event:` field or empty
     struct slice data; // joined `data:` lines
     bool has_data;     // false: comment or other fields only
+    bool is_late_lf;   // no event: the LF of a CRLF whose CR ended the one before
 };
 struct sse;
 struct sse *sse_new(size_t max_event_bytes); // over it: sse_feed fails

@@ -3,7 +3,9 @@
 
 #include <stdlib.h>
 
-enum { DEPTH_MAX = 8, CHILDREN_MAX = 4096 };
+// No answer nests deeper or has more parts; both bound what a hostile stream
+// can make us do.
+enum { DEPTH_MAX = 8, CHILDREN_MAX = 1024 };
 
 enum merge_kind {
     MERGE_UNSET,
@@ -49,9 +51,24 @@ static bool spend(struct merge_budget *b, size_t bytes) {
     return !b->failed;
 }
 
-static struct merge *add_child(struct merge *m, enum merge_kind kind) {
+// What a value is, it stays: a string that goes on as a list (as Mistral's
+// reasoning models do) has no whole form that is known.
+static bool become(struct merge *m, enum merge_kind kind, struct merge_budget *b) {
+    bool unset = m->kind == MERGE_UNSET || m->kind == MERGE_NULL;
+    bool empty_list = m->kind == MERGE_ITEMS && m->text.len == 0 && kind == MERGE_LIST;
+    if (!unset && !empty_list && m->kind != kind)
+        b->failed = true;
+    else
+        m->kind = kind;
+    return !b->failed;
+}
+
+static struct merge *add_child(struct merge *m, size_t name_bytes, struct merge_budget *b) {
+    if (m->child_count >= CHILDREN_MAX)
+        b->failed = true;
+    if (b->failed || !spend(b, name_bytes + sizeof(struct merge)))
+        return NULL;
     struct merge *child = merge_new();
-    m->kind = kind;
     if (m->last != NULL)
         m->last->next = child;
     else
@@ -61,177 +78,179 @@ static struct merge *add_child(struct merge *m, enum merge_kind kind) {
     return child;
 }
 
-const struct merge *merge_find(const struct merge *m, struct slice name) {
-    for (const struct merge *c = m->kind == MERGE_OBJECT ? m->first : NULL; c != NULL; c = c->next)
+static struct merge *child_named(const struct merge *m, struct slice name) {
+    for (struct merge *c = m->kind == MERGE_OBJECT ? m->first : NULL; c != NULL; c = c->next)
         if (slice_equal(slice_of(c->name), name))
             return c;
     return NULL;
 }
 
-struct merge *merge_member(struct merge *m, struct slice name) {
-    struct merge *found = (struct merge *)(uintptr_t)merge_find(m, name);
-    if (found != NULL)
-        return found;
-    struct merge *child = add_child(m, MERGE_OBJECT);
-    child->name = slice_dup(name);
+const struct merge *merge_find(const struct merge *m, struct slice name) {
+    return child_named(m, name);
+}
+
+struct merge *merge_member(struct merge *m, struct slice name, struct merge_budget *b) {
+    struct merge *child = m != NULL ? child_named(m, name) : NULL;
+    if (m == NULL || b->failed || child != NULL || !become(m, MERGE_OBJECT, b))
+        return b->failed ? NULL : child;
+    // Escaped, it could be a second spelling of a name: nobody uses one.
+    if (slice_find_char(name, '\\') >= 0) {
+        b->failed = true;
+        return NULL;
+    }
+    child = add_child(m, name.len, b);
+    if (child != NULL)
+        child->name = slice_dup(name);
     return child;
 }
 
-struct merge *merge_element(struct merge *m, int64_t index) {
-    for (struct merge *c = m->kind == MERGE_LIST ? m->first : NULL; c != NULL; c = c->next)
+struct merge *merge_element(struct merge *m, int64_t index, struct merge_budget *b) {
+    if (m == NULL || b->failed || !become(m, MERGE_LIST, b))
+        return NULL;
+    for (struct merge *c = m->first; c != NULL; c = c->next)
         if (c->index == index)
             return c;
-    struct merge *child = add_child(m, MERGE_LIST);
-    child->index = index;
+    struct merge *child = add_child(m, 0, b);
+    if (child != NULL)
+        child->index = index;
     return child;
 }
 
-void merge_append_text(struct merge *m, struct slice escaped, struct merge_budget *budget) {
-    if (m->kind != MERGE_TEXT)
-        buffer_clear(&m->text);
-    m->kind = MERGE_TEXT;
-    if (spend(budget, escaped.len))
+void merge_append_text(struct merge *m, struct slice escaped, struct merge_budget *b) {
+    if (m != NULL && become(m, MERGE_TEXT, b) && spend(b, escaped.len))
         buffer_append(&m->text, escaped);
 }
 
-void merge_set_raw(struct merge *m, struct slice raw, struct merge_budget *budget) {
-    m->kind = MERGE_RAW;
-    budget->bytes_left += m->text.len; // what it replaces
+void merge_append_item(struct merge *m, struct slice raw, struct merge_budget *b) {
+    if (m == NULL || !become(m, MERGE_ITEMS, b) || !spend(b, raw.len + 1))
+        return;
+    if (m->text.len > 0)
+        buffer_append_char(&m->text, ',');
+    buffer_append(&m->text, raw);
+}
+
+void merge_set_raw(struct merge *m, struct slice raw, struct merge_budget *b) {
+    if (m == NULL || !become(m, MERGE_RAW, b))
+        return;
+    b->bytes_left += m->text.len; // what it replaces
     buffer_clear(&m->text);
-    if (spend(budget, raw.len))
+    if (spend(b, raw.len))
         buffer_append(&m->text, raw);
 }
 
 // Members that say what a thing is, and come whole: some servers repeat them
-// in every delta, where adding them up would be wrong.
+// in every delta, or leave them empty after the first.
 static bool comes_whole(struct slice name) {
-    static const char *const names[] = {"role", "id",   "type", "name",          "finish_reason",
-                                        "model", "object", "stop_reason", "native_finish_reason"};
+    static const char *const names[] = {"role", "id", "type", "name", "format"};
     for (size_t i = 0; i < FARTHING_COUNT(names); i++)
         if (slice_equal(name, slice_of(names[i])))
             return true;
     return false;
 }
 
-static void merge_at(struct merge *m, const struct json_doc *doc, json_ref value,
-                     struct merge_budget *b, int depth);
+static void set_once(struct merge *m, struct slice raw, struct merge_budget *b) {
+    bool blank = m == NULL || merge_is_blank(m);
+    if (blank)
+        merge_set_raw(m, raw, b);
+    else if (raw.len > 2 && !slice_equal(merge_text(m), raw))
+        b->failed = true; // two things under one index, as some gateways send
+}
 
-static void merge_object(struct merge *m, const struct json_doc *doc, json_ref object,
-                         struct merge_budget *b, int depth) {
-    m->kind = MERGE_OBJECT;
-    for (json_ref key = json_first(doc, object); key != JSON_NONE && !b->failed;
-         key = json_next(doc, object, key)) {
-        struct slice raw = json_raw(doc, key);
+struct merging {
+    const struct json_doc *doc;
+    enum merge_lists lists;
+    struct merge_budget *budget;
+};
+
+static void merge_at(const struct merging *g, struct merge *m, json_ref value, int depth);
+
+static void merge_object(const struct merging *g, struct merge *m, json_ref object, int depth) {
+    if (!become(m, MERGE_OBJECT, g->budget))
+        return;
+    for (json_ref key = json_first(g->doc, object); key != JSON_NONE && !g->budget->failed;
+         key = json_next(g->doc, object, key)) {
+        struct slice raw = json_raw(g->doc, key);
         struct slice name = slice_make(raw.ptr + 1, raw.len - 2);
-        if (slice_find_char(name, '\\') >= 0 || slice_find_char(name, '\0') >= 0 ||
-            m->child_count >= CHILDREN_MAX || !spend(b, name.len + sizeof *m)) {
-            b->failed = true; // no name that anybody uses
-            return;
-        }
-        struct merge *member = merge_member(m, name);
+        struct merge *member = merge_member(m, name, g->budget);
         json_ref child = json_value_of(key);
-        if (json_type_of(doc, child) == JSON_STRING && comes_whole(name))
-            merge_set_raw(member, json_raw(doc, child), b);
+        if (member == NULL)
+            return;
+        if (json_type_of(g->doc, child) == JSON_STRING && comes_whole(name))
+            set_once(member, json_raw(g->doc, child), g->budget);
         else
-            merge_at(member, doc, child, b, depth + 1);
+            merge_at(g, member, child, depth + 1);
     }
 }
 
-static void append_items(struct merge *m, const struct json_doc *doc, json_ref list,
-                         struct merge_budget *b) {
-    m->kind = MERGE_ITEMS;
-    for (json_ref e = json_first(doc, list); e != JSON_NONE; e = json_next(doc, list, e)) {
-        struct slice raw = json_raw(doc, e);
-        if (!spend(b, raw.len + 1))
-            return;
-        if (m->text.len > 0)
-            buffer_append_char(&m->text, ',');
-        buffer_append(&m->text, raw);
-    }
+static bool index_of(const struct merging *g, json_ref element, int64_t *index) {
+    return json_i64(g->doc, json_get(g->doc, element, SLICE("index")), index) && *index >= 0;
 }
 
-static void merge_list(struct merge *m, const struct json_doc *doc, json_ref list,
-                       struct merge_budget *b, int depth) {
-    json_ref first = json_first(doc, list);
+static void merge_list(const struct merging *g, struct merge *m, json_ref list, int depth) {
+    json_ref first = json_first(g->doc, list);
     int64_t index;
-    bool indexed = first != JSON_NONE && json_type_of(doc, first) == JSON_OBJECT &&
-                   json_i64(doc, json_get(doc, first, SLICE("index")), &index);
-    if (!indexed || m->kind == MERGE_ITEMS) {
-        if (m->kind != MERGE_LIST)
-            append_items(m, doc, list, b);
-        return;
-    }
-    for (json_ref e = first; e != JSON_NONE && !b->failed; e = json_next(doc, list, e)) {
-        if (!json_i64(doc, json_get(doc, e, SLICE("index")), &index) || index < 0 ||
-            m->child_count >= CHILDREN_MAX) {
-            b->failed = true;
-            return;
+    bool by_index = g->lists == MERGE_BY_INDEX && first != JSON_NONE && index_of(g, first, &index);
+    // An empty list goes on as either.
+    if (first == JSON_NONE && m->kind != MERGE_LIST)
+        (void)become(m, MERGE_ITEMS, g->budget);
+    for (json_ref e = first; e != JSON_NONE && !g->budget->failed; e = json_next(g->doc, list, e)) {
+        if (!by_index) {
+            merge_append_item(m, json_raw(g->doc, e), g->budget);
+        } else if (!index_of(g, e, &index)) {
+            g->budget->failed = true;
+        } else {
+            struct merge *element = merge_element(m, index, g->budget);
+            if (element != NULL)
+                merge_at(g, element, e, depth + 1);
         }
-        struct merge *element = merge_element(m, index);
-        merge_at(element, doc, e, b, depth + 1);
-        merge_drop(element, SLICE("index"));
     }
 }
 
-static void merge_at(struct merge *m, const struct json_doc *doc, json_ref value,
-                     struct merge_budget *b, int depth) {
+static void merge_at(const struct merging *g, struct merge *m, json_ref value, int depth) {
     if (depth > DEPTH_MAX) {
-        b->failed = true;
+        g->budget->failed = true;
         return;
     }
-    struct slice raw = json_raw(doc, value);
-    switch (json_type_of(doc, value)) {
+    struct slice raw = json_raw(g->doc, value);
+    switch (json_type_of(g->doc, value)) {
     case JSON_NULL:
         if (m->kind == MERGE_UNSET)
             m->kind = MERGE_NULL;
         return;
     case JSON_STRING:
-        merge_append_text(m, slice_make(raw.ptr + 1, raw.len - 2), b);
+        merge_append_text(m, slice_make(raw.ptr + 1, raw.len - 2), g->budget);
         return;
     case JSON_OBJECT:
-        merge_object(m, doc, value, b, depth);
+        merge_object(g, m, value, depth);
         return;
     case JSON_ARRAY:
-        merge_list(m, doc, value, b, depth);
+        merge_list(g, m, value, depth);
         return;
     case JSON_FALSE:
     case JSON_TRUE:
     case JSON_NUMBER:
-        merge_set_raw(m, raw, b);
+        merge_set_raw(m, raw, g->budget);
         return;
     }
 }
 
 void merge_value(struct merge *m, const struct json_doc *doc, json_ref value,
-                 struct merge_budget *budget) {
-    if (!budget->failed)
-        merge_at(m, doc, value, budget, 0);
-}
-
-void merge_drop(struct merge *m, struct slice name) {
-    struct merge *before = NULL;
-    for (struct merge *c = m->first; c != NULL; before = c, c = c->next) {
-        if (!slice_equal(slice_of(c->name), name))
-            continue;
-        if (before != NULL)
-            before->next = c->next;
-        else
-            m->first = c->next;
-        if (m->last == c)
-            m->last = before;
-        c->next = NULL;
-        m->child_count--;
-        merge_free(c);
-        return;
-    }
+                 enum merge_lists lists, struct merge_budget *budget) {
+    if (m != NULL && !budget->failed)
+        merge_at(&(struct merging){doc, lists, budget}, m, value, 0);
 }
 
 bool merge_is_set(const struct merge *m) {
     return m != NULL && m->kind != MERGE_UNSET && m->kind != MERGE_NULL;
 }
 
-size_t merge_text_len(const struct merge *m) {
-    return m->text.len;
+bool merge_is_blank(const struct merge *m) {
+    if (!merge_is_set(m))
+        return true;
+    struct slice text = buffer_slice(&m->text);
+    return (m->kind == MERGE_TEXT && text.len == 0) ||
+           (m->kind == MERGE_RAW &&
+            (slice_equal(text, SLICE("\"\"")) || slice_equal(text, SLICE("0"))));
 }
 
 struct slice merge_text(const struct merge *m) {
@@ -246,6 +265,15 @@ const struct merge *merge_next(const struct merge *m) {
     return m->next;
 }
 
+const struct merge *merge_above(const struct merge *list, int64_t index) {
+    const struct merge *found = NULL;
+    for (const struct merge *c = list->kind == MERGE_LIST ? list->first : NULL; c != NULL;
+         c = c->next)
+        if (c->index > index && (found == NULL || c->index < found->index))
+            found = c;
+    return found;
+}
+
 struct slice merge_name(const struct merge *m) {
     return slice_of(m->name);
 }
@@ -254,43 +282,55 @@ int64_t merge_index(const struct merge *m) {
     return m->index;
 }
 
-static void write_children(const struct merge *m, struct buffer *out, bool named) {
-    buffer_append_char(out, named ? '{' : '[');
+static void write_object(const struct merge *m, struct buffer *out) {
+    buffer_append_char(out, '{');
     for (const struct merge *c = m->first; c != NULL; c = c->next) {
-        if (c != m->first)
-            buffer_append_char(out, ',');
-        if (named) {
-            buffer_append_char(out, '"');
-            buffer_append(out, slice_of(c->name));
-            BUFFER_LITERAL(out, "\":");
-        }
+        buffer_append(out, c == m->first ? SLICE("\"") : SLICE(",\""));
+        buffer_append(out, slice_of(c->name));
+        BUFFER_LITERAL(out, "\":");
         merge_write(c, out);
     }
-    buffer_append_char(out, named ? '}' : ']');
+    buffer_append_char(out, '}');
+}
+
+// In the order of their index: they may have come in another.
+static void write_list(const struct merge *m, struct buffer *out) {
+    buffer_append_char(out, '[');
+    const struct merge *first = merge_above(m, -1);
+    for (const struct merge *c = first; c != NULL; c = merge_above(m, c->index)) {
+        if (c != first)
+            buffer_append_char(out, ',');
+        merge_write(c, out);
+    }
+    buffer_append_char(out, ']');
+}
+
+static void write_within(const struct merge *m, struct buffer *out, char open, char close) {
+    buffer_append_char(out, open);
+    buffer_append(out, buffer_slice(&m->text));
+    buffer_append_char(out, close);
 }
 
 void merge_write(const struct merge *m, struct buffer *out) {
-    switch (m->kind) {
+    switch (m != NULL ? m->kind : MERGE_UNSET) {
     case MERGE_UNSET:
     case MERGE_NULL:
         BUFFER_LITERAL(out, "null");
         return;
     case MERGE_TEXT:
-        buffer_append_char(out, '"');
-        buffer_append(out, buffer_slice(&m->text));
-        buffer_append_char(out, '"');
+        write_within(m, out, '"', '"');
         return;
     case MERGE_RAW:
         buffer_append(out, buffer_slice(&m->text));
         return;
     case MERGE_ITEMS:
-        buffer_append_char(out, '[');
-        buffer_append(out, buffer_slice(&m->text));
-        buffer_append_char(out, ']');
+        write_within(m, out, '[', ']');
         return;
     case MERGE_OBJECT:
+        write_object(m, out);
+        return;
     case MERGE_LIST:
-        write_children(m, out, m->kind == MERGE_OBJECT);
+        write_list(m, out);
         return;
     }
 }

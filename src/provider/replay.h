@@ -17,6 +17,7 @@ struct replay {
 struct slice replay_piece(struct slice *rest);
 // The inside of a string value, as it is escaped; empty when it is no string.
 struct slice replay_inner(const struct json_doc *doc, json_ref ref);
+bool replay_is(const struct json_doc *doc, json_ref ref, enum json_type type); // JSON_NONE: no
 
 bool replay_chunks(struct replay *r, bool chat); // replay_chat.c
 bool replay_response(struct replay *r);          // replay_responses.c

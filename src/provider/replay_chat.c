@@ -2,193 +2,242 @@
 // tool calls, the finish reason, usage when asked for, [DONE].
 #include "replay.h"
 
+// Chunks repeat the answer's own members, as providers' do; but large ones (a
+// search's results) stand in the first chunk only, or a replay could be many
+// times as large as the answer.
+enum { REPEATED_BYTES_MAX = 1024 };
+
 struct chunks {
     struct replay *r;
     bool chat;
-    struct buffer head; // {"id":...,"object":...,  up to the choices
+    struct buffer head; // {"object":..., up to the choices
+    struct buffer once; // members of the first chunk; then empty
 };
 
+static bool name_is_one_of(const struct json_doc *doc, json_ref key, const char *const *names,
+                           size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (json_string_is(doc, key, slice_of(names[i])))
+            return true;
+    return false;
+}
+#define NAME_IS_ONE_OF(doc, key, names) name_is_one_of((doc), (key), (names), FARTHING_COUNT(names))
+
 static void copy_member(struct buffer *out, const struct json_doc *doc, json_ref key) {
+    buffer_append_char(out, ',');
     buffer_append(out, json_raw(doc, key));
     buffer_append_char(out, ':');
     buffer_append(out, json_raw(doc, json_value_of(key)));
 }
 
-// Every chunk repeats the answer's own members.
 static void make_head(struct chunks *c) {
+    static const char *const others[] = {"choices", "usage", "object"};
     const struct json_doc *doc = c->r->doc;
     buffer_append(&c->head, c->chat ? SLICE("{\"object\":\"chat.completion.chunk\"")
                                     : SLICE("{\"object\":\"text_completion\""));
     for (json_ref key = json_first(doc, JSON_ROOT); key != JSON_NONE;
          key = json_next(doc, JSON_ROOT, key)) {
-        if (json_string_is(doc, key, SLICE("choices")) || json_string_is(doc, key, SLICE("usage")) ||
-            json_string_is(doc, key, SLICE("object")))
+        if (NAME_IS_ONE_OF(doc, key, others))
             continue;
-        buffer_append_char(&c->head, ',');
-        copy_member(&c->head, doc, key);
+        size_t bytes = json_raw(doc, key).len + json_raw(doc, json_value_of(key)).len;
+        bool repeated = c->head.len + bytes <= REPEATED_BYTES_MAX;
+        copy_member(repeated ? &c->head : &c->once, doc, key);
     }
-    BUFFER_LITERAL(&c->head, ",\"choices\":[");
 }
 
 static void begin_chunk(struct chunks *c) {
     BUFFER_LITERAL(c->r->out, "data: ");
     buffer_append(c->r->out, buffer_slice(&c->head));
+    buffer_append(c->r->out, buffer_slice(&c->once));
+    buffer_clear(&c->once);
+    BUFFER_LITERAL(c->r->out, ",\"choices\":[");
 }
 
-static void end_chunk(struct chunks *c) {
-    buffer_append(c->r->out, c->r->include_usage ? SLICE("],\"usage\":null}\n\n") : SLICE("]}\n\n"));
-}
+// A choice's place in the answer, and the log probabilities that no chunk has
+// brought yet: they are one list, wherever it is cut, and go with the first
+// piece of the content.
+struct choice {
+    int64_t index;
+    struct slice logprobs; // empty: the answer has none
+};
 
-static void begin_choice(struct chunks *c, int64_t index) {
+static void begin_choice(struct chunks *c, const struct choice *at) {
     begin_chunk(c);
     BUFFER_LITERAL(c->r->out, "{\"index\":");
-    buffer_append_i64(c->r->out, index);
+    buffer_append_i64(c->r->out, at->index);
 }
 
 static void end_choice(struct chunks *c, struct slice logprobs, struct slice finish_reason) {
-    BUFFER_LITERAL(c->r->out, ",\"logprobs\":");
-    buffer_append(c->r->out, logprobs.len > 0 ? logprobs : SLICE("null"));
+    if (logprobs.len > 0) {
+        BUFFER_LITERAL(c->r->out, ",\"logprobs\":");
+        buffer_append(c->r->out, logprobs);
+    }
     BUFFER_LITERAL(c->r->out, ",\"finish_reason\":");
-    buffer_append(c->r->out, finish_reason.len > 0 ? finish_reason : SLICE("null"));
-    buffer_append_char(c->r->out, '}');
-    end_chunk(c);
+    buffer_append(c->r->out, finish_reason);
+    buffer_append(c->r->out,
+                  c->r->include_usage ? SLICE("}],\"usage\":null}\n\n") : SLICE("}]}\n\n"));
 }
 
-// One member of the delta, a string, in pieces. The log probabilities of the
-// whole go with the first piece: they are one list, wherever it is cut.
-static void put_text(struct chunks *c, int64_t index, struct slice name, struct slice text,
-                     struct slice logprobs) {
+// The chunk's logprobs: null, but for the piece that brings them.
+static void end_piece(struct chunks *c, struct choice *at, bool brings_logprobs) {
+    struct slice null = at->logprobs.len > 0 ? SLICE("null") : SLICE_NONE;
+    end_choice(c, brings_logprobs ? at->logprobs : null, SLICE("null"));
+    if (brings_logprobs)
+        at->logprobs = null;
+}
+
+// A string of the message, in pieces.
+static void put_text(struct chunks *c, struct choice *at, json_ref key) {
+    const struct json_doc *doc = c->r->doc;
+    bool content = json_string_is(doc, key, SLICE("content"));
+    struct slice text = replay_inner(doc, json_value_of(key));
     while (text.len > 0) {
         struct slice piece = replay_piece(&text);
-        begin_choice(c, index);
+        begin_choice(c, at);
         BUFFER_LITERAL(c->r->out, ",\"delta\":{");
-        buffer_append(c->r->out, name);
+        buffer_append(c->r->out, json_raw(doc, key));
         BUFFER_LITERAL(c->r->out, ":\"");
         buffer_append(c->r->out, piece);
         BUFFER_LITERAL(c->r->out, "\"}");
-        end_choice(c, logprobs, SLICE_NONE);
-        logprobs = SLICE_NONE;
+        end_piece(c, at, content);
     }
 }
 
 static bool is_streamed_text(const struct json_doc *doc, json_ref key) {
-    return json_type_of(doc, json_value_of(key)) == JSON_STRING &&
-           !json_string_is(doc, key, SLICE("role"));
+    static const char *const whole[] = {"role", "id", "type", "name"};
+    return json_type_of(doc, json_value_of(key)) == JSON_STRING && !NAME_IS_ONE_OF(doc, key, whole);
 }
 
-// The role, and whatever does not come in pieces.
-static void put_role(struct chunks *c, int64_t index, json_ref message) {
+static bool is_calls(const struct json_doc *doc, json_ref key) {
+    return json_string_is(doc, key, SLICE("tool_calls")) &&
+           json_first(doc, json_value_of(key)) != JSON_NONE;
+}
+
+// The role, the content's kind, and whatever does not come in pieces.
+static void put_role(struct chunks *c, struct choice *at, json_ref message) {
     const struct json_doc *doc = c->r->doc;
+    struct buffer *out = c->r->out;
     json_ref role = json_get(doc, message, SLICE("role"));
-    bool has_content = json_get(doc, message, SLICE("content")) != JSON_NONE;
-    begin_choice(c, index);
-    BUFFER_LITERAL(c->r->out, ",\"delta\":{\"role\":");
-    buffer_append(c->r->out, role != JSON_NONE ? json_raw(doc, role) : SLICE("\"assistant\""));
-    if (has_content) {
-        bool text = json_type_of(doc, json_get(doc, message, SLICE("content"))) == JSON_STRING;
-        buffer_append(c->r->out, text ? SLICE(",\"content\":\"\"") : SLICE(",\"content\":null"));
-    }
+    begin_choice(c, at);
+    BUFFER_LITERAL(out, ",\"delta\":{\"role\":");
+    buffer_append(out, role != JSON_NONE ? json_raw(doc, role) : SLICE("\"assistant\""));
     for (json_ref key = json_first(doc, message); key != JSON_NONE;
          key = json_next(doc, message, key)) {
-        if (is_streamed_text(doc, key) || json_string_is(doc, key, SLICE("role")) ||
-            json_string_is(doc, key, SLICE("content")) ||
-            json_string_is(doc, key, SLICE("tool_calls")))
+        if (json_string_is(doc, key, SLICE("role")) || is_calls(doc, key))
             continue;
-        buffer_append_char(c->r->out, ',');
-        copy_member(c->r->out, doc, key);
+        if (!is_streamed_text(doc, key)) {
+            copy_member(out, doc, key);
+        } else { // announced empty, as OpenAI does with content
+            buffer_append_char(out, ',');
+            buffer_append(out, json_raw(doc, key));
+            BUFFER_LITERAL(out, ":\"\"");
+        }
     }
-    buffer_append_char(c->r->out, '}');
-    end_choice(c, SLICE_NONE, SLICE_NONE);
+    buffer_append_char(out, '}');
+    end_piece(c, at, false);
 }
 
-static void put_tool_calls(struct chunks *c, int64_t index, json_ref calls) {
+static void put_tool_calls(struct chunks *c, struct choice *at, json_ref calls) {
     const struct json_doc *doc = c->r->doc;
     int64_t position = 0;
-    if (json_is_absent(doc, calls) || json_type_of(doc, calls) != JSON_ARRAY)
-        return;
     for (json_ref call = json_first(doc, calls); call != JSON_NONE;
          call = json_next(doc, calls, call)) {
-        struct slice raw = json_raw(doc, call);
-        bool empty = json_first(doc, call) == JSON_NONE;
-        begin_choice(c, index);
+        begin_choice(c, at);
         BUFFER_LITERAL(c->r->out, ",\"delta\":{\"tool_calls\":[{\"index\":");
         buffer_append_i64(c->r->out, position++);
-        if (!empty)
-            buffer_append_char(c->r->out, ',');
-        buffer_append(c->r->out, slice_from(raw, 1)); // its own members, and its brace
-        BUFFER_LITERAL(c->r->out, "]}");
-        end_choice(c, SLICE_NONE, SLICE_NONE);
+        for (json_ref key = json_first(doc, call); key != JSON_NONE;
+             key = json_next(doc, call, key))
+            if (!json_string_is(doc, key, SLICE("index")))
+                copy_member(c->r->out, doc, key);
+        BUFFER_LITERAL(c->r->out, "}]}");
+        end_piece(c, at, false);
     }
 }
 
-static struct slice raw_or_none(const struct json_doc *doc, json_ref ref) {
-    return json_is_absent(doc, ref) ? SLICE_NONE : json_raw(doc, ref);
+// The finish reason, and the members of the choice that this dialect does not know.
+static void put_finish(struct chunks *c, struct choice *at, json_ref choice) {
+    static const char *const others[] = {"index", "logprobs", "finish_reason"};
+    const struct json_doc *doc = c->r->doc;
+    json_ref reason = json_get(doc, choice, SLICE("finish_reason"));
+    begin_choice(c, at);
+    buffer_append(c->r->out, c->chat ? SLICE(",\"delta\":{}") : SLICE(",\"text\":\"\""));
+    for (json_ref key = json_first(doc, choice); key != JSON_NONE;
+         key = json_next(doc, choice, key))
+        if (!NAME_IS_ONE_OF(doc, key, others) &&
+            !json_string_is(doc, key, c->chat ? SLICE("message") : SLICE("text")))
+            copy_member(c->r->out, doc, key);
+    end_choice(c, at->logprobs, reason != JSON_NONE ? json_raw(doc, reason) : SLICE("null"));
 }
 
-static void put_chat_choice(struct chunks *c, int64_t index, json_ref choice) {
+static void put_message(struct chunks *c, struct choice *at, json_ref message) {
     const struct json_doc *doc = c->r->doc;
-    json_ref message = json_get(doc, choice, SLICE("message"));
-    struct slice logprobs = raw_or_none(doc, json_get(doc, choice, SLICE("logprobs")));
-    put_role(c, index, message);
+    put_role(c, at, message);
     for (json_ref key = json_first(doc, message); key != JSON_NONE;
-         key = json_next(doc, message, key)) {
-        if (!is_streamed_text(doc, key))
-            continue;
-        bool content = json_string_is(doc, key, SLICE("content"));
-        struct slice text = replay_inner(doc, json_value_of(key));
-        put_text(c, index, json_raw(doc, key), text, content ? logprobs : SLICE_NONE);
-        if (content && text.len > 0)
-            logprobs = SLICE_NONE;
-    }
-    put_tool_calls(c, index, json_get(doc, message, SLICE("tool_calls")));
-    begin_choice(c, index);
-    BUFFER_LITERAL(c->r->out, ",\"delta\":{}");
-    for (json_ref key = json_first(doc, choice); key != JSON_NONE; key = json_next(doc, choice, key)) {
-        if (json_string_is(doc, key, SLICE("index")) || json_string_is(doc, key, SLICE("message")) ||
-            json_string_is(doc, key, SLICE("logprobs")) ||
-            json_string_is(doc, key, SLICE("finish_reason")))
-            continue;
-        buffer_append_char(c->r->out, ',');
-        copy_member(c->r->out, doc, key);
-    }
-    end_choice(c, logprobs, raw_or_none(doc, json_get(doc, choice, SLICE("finish_reason"))));
+         key = json_next(doc, message, key))
+        if (is_streamed_text(doc, key))
+            put_text(c, at, key);
+    put_tool_calls(c, at, json_get(doc, message, SLICE("tool_calls")));
 }
 
-static void put_text_choice(struct chunks *c, int64_t index, json_ref choice) {
-    const struct json_doc *doc = c->r->doc;
-    struct slice text = replay_inner(doc, json_get(doc, choice, SLICE("text")));
-    struct slice logprobs = raw_or_none(doc, json_get(doc, choice, SLICE("logprobs")));
+static void put_completion(struct chunks *c, struct choice *at, json_ref value) {
+    struct slice text = replay_inner(c->r->doc, value);
     while (text.len > 0) {
         struct slice piece = replay_piece(&text);
-        begin_choice(c, index);
+        begin_choice(c, at);
         BUFFER_LITERAL(c->r->out, ",\"text\":\"");
         buffer_append(c->r->out, piece);
         buffer_append_char(c->r->out, '"');
-        end_choice(c, logprobs, SLICE_NONE);
-        logprobs = SLICE_NONE;
+        end_piece(c, at, true);
     }
-    begin_choice(c, index);
-    BUFFER_LITERAL(c->r->out, ",\"text\":\"\"");
-    end_choice(c, logprobs, raw_or_none(doc, json_get(doc, choice, SLICE("finish_reason"))));
+}
+
+static void put_choice(struct chunks *c, int64_t position, json_ref choice) {
+    const struct json_doc *doc = c->r->doc;
+    struct choice at = {.index = position};
+    json_ref logprobs = json_get(doc, choice, SLICE("logprobs"));
+    (void)!json_i64(doc, json_get(doc, choice, SLICE("index")), &at.index);
+    if (logprobs != JSON_NONE)
+        at.logprobs = json_raw(doc, logprobs);
+    if (c->chat)
+        put_message(c, &at, json_get(doc, choice, SLICE("message")));
+    else
+        put_completion(c, &at, json_get(doc, choice, SLICE("text")));
+    put_finish(c, &at, choice);
+}
+
+// Of a shape that has a stream's?
+static bool can_replay(const struct chunks *c, json_ref choice) {
+    const struct json_doc *doc = c->r->doc;
+    if (!c->chat)
+        return replay_is(doc, json_get(doc, choice, SLICE("text")), JSON_STRING);
+    json_ref message = json_get(doc, choice, SLICE("message"));
+    json_ref calls = json_get(doc, message, SLICE("tool_calls"));
+    if (!replay_is(doc, message, JSON_OBJECT))
+        return false;
+    if (json_is_absent(doc, calls))
+        return true;
+    for (json_ref call = json_first(doc, calls); call != JSON_NONE;
+         call = json_next(doc, calls, call))
+        if (!replay_is(doc, call, JSON_OBJECT))
+            return false;
+    return json_type_of(doc, calls) == JSON_ARRAY;
 }
 
 bool replay_chunks(struct replay *r, bool chat) {
     struct chunks c = {.r = r, .chat = chat};
     const struct json_doc *doc = r->doc;
     json_ref choices = json_get(doc, JSON_ROOT, SLICE("choices"));
-    if (json_is_absent(doc, choices) || json_first(doc, choices) == JSON_NONE)
+    if (!replay_is(doc, choices, JSON_ARRAY) || json_first(doc, choices) == JSON_NONE)
         return false;
+    for (json_ref choice = json_first(doc, choices); choice != JSON_NONE;
+         choice = json_next(doc, choices, choice))
+        if (!can_replay(&c, choice))
+            return false;
     make_head(&c);
     int64_t position = 0;
     for (json_ref choice = json_first(doc, choices); choice != JSON_NONE;
-         choice = json_next(doc, choices, choice), position++) {
-        int64_t index = position;
-        (void)!json_i64(doc, json_get(doc, choice, SLICE("index")), &index);
-        if (chat)
-            put_chat_choice(&c, index, choice);
-        else
-            put_text_choice(&c, index, choice);
-    }
+         choice = json_next(doc, choices, choice))
+        put_choice(&c, position++, choice);
     json_ref usage = json_get(doc, JSON_ROOT, SLICE("usage"));
     if (r->include_usage) {
         begin_chunk(&c);
@@ -198,5 +247,6 @@ bool replay_chunks(struct replay *r, bool chat) {
     }
     BUFFER_LITERAL(r->out, "data: [DONE]\n\n");
     buffer_free(&c.head);
+    buffer_free(&c.once);
     return true;
 }

@@ -19,7 +19,8 @@ static void put_start(struct replay *r) {
     struct json_edits *edits = json_edits_new(r->doc, r->arena);
     json_edit_set(edits, JSON_ROOT, SLICE("content"), SLICE("[]"));
     json_edit_set(edits, JSON_ROOT, SLICE("stop_reason"), SLICE("null"));
-    json_edit_set(edits, JSON_ROOT, SLICE("stop_sequence"), SLICE("null"));
+    if (json_get(r->doc, JSON_ROOT, SLICE("stop_sequence")) != JSON_NONE)
+        json_edit_set(edits, JSON_ROOT, SLICE("stop_sequence"), SLICE("null"));
     begin_event(r, "message_start");
     BUFFER_LITERAL(r->out, ",\"message\":");
     buffer_append(r->out, json_edits_apply(edits));
@@ -66,6 +67,9 @@ static void put_block_start(struct replay *r, int64_t index, json_ref block, con
 
 static void put_block(struct replay *r, int64_t index, json_ref block) {
     json_ref type = json_get(r->doc, block, SLICE("type"));
+    json_ref input = json_get(r->doc, block, SLICE("input"));
+    // tool_use, server_tool_use, mcp_tool_use
+    bool tool = slice_ends_with(replay_inner(r->doc, type), SLICE("tool_use"));
     if (json_string_is(r->doc, type, SLICE("text"))) {
         put_block_start(r, index, block, "text", SLICE("\"\""));
         put_pieces(r, index, "text_delta", "text",
@@ -77,10 +81,10 @@ static void put_block(struct replay *r, int64_t index, json_ref block) {
         struct slice signature = replay_inner(r->doc, json_get(r->doc, block, SLICE("signature")));
         if (signature.len > 0)
             put_delta(r, index, "signature_delta", "signature", signature);
-    } else if (json_string_is(r->doc, type, SLICE("tool_use"))) {
+    } else if (tool && input != JSON_NONE) {
         struct buffer quoted = {0};
         put_block_start(r, index, block, "input", SLICE("{}"));
-        json_quote(&quoted, raw_of(r, block, "input"));
+        json_quote(&quoted, json_raw(r->doc, input));
         put_delta(r, index, "input_json_delta", "partial_json",
                   slice_make(quoted.ptr + 1, quoted.len - 2));
         buffer_free(&quoted);
@@ -92,24 +96,38 @@ static void put_block(struct replay *r, int64_t index, json_ref block) {
     end_event(r);
 }
 
+static void put_end(struct replay *r) {
+    json_ref usage = json_get(r->doc, JSON_ROOT, SLICE("usage"));
+    begin_event(r, "message_delta");
+    BUFFER_LITERAL(r->out, ",\"delta\":{\"stop_reason\":");
+    buffer_append(r->out, raw_of(r, JSON_ROOT, "stop_reason"));
+    if (json_get(r->doc, JSON_ROOT, SLICE("stop_sequence")) != JSON_NONE) {
+        BUFFER_LITERAL(r->out, ",\"stop_sequence\":");
+        buffer_append(r->out, raw_of(r, JSON_ROOT, "stop_sequence"));
+    }
+    buffer_append_char(r->out, '}');
+    if (usage != JSON_NONE) {
+        BUFFER_LITERAL(r->out, ",\"usage\":");
+        buffer_append(r->out, json_raw(r->doc, usage));
+    }
+    end_event(r);
+    begin_event(r, "message_stop");
+    end_event(r);
+}
+
 bool replay_message(struct replay *r) {
     json_ref content = json_get(r->doc, JSON_ROOT, SLICE("content"));
-    if (json_is_absent(r->doc, content) || json_type_of(r->doc, content) != JSON_ARRAY)
+    if (!replay_is(r->doc, content, JSON_ARRAY))
         return false;
+    for (json_ref block = json_first(r->doc, content); block != JSON_NONE;
+         block = json_next(r->doc, content, block))
+        if (!replay_is(r->doc, block, JSON_OBJECT))
+            return false;
     put_start(r);
     int64_t index = 0;
     for (json_ref block = json_first(r->doc, content); block != JSON_NONE;
          block = json_next(r->doc, content, block))
         put_block(r, index++, block);
-    begin_event(r, "message_delta");
-    BUFFER_LITERAL(r->out, ",\"delta\":{\"stop_reason\":");
-    buffer_append(r->out, raw_of(r, JSON_ROOT, "stop_reason"));
-    BUFFER_LITERAL(r->out, ",\"stop_sequence\":");
-    buffer_append(r->out, raw_of(r, JSON_ROOT, "stop_sequence"));
-    BUFFER_LITERAL(r->out, "},\"usage\":");
-    buffer_append(r->out, raw_of(r, JSON_ROOT, "usage"));
-    end_event(r);
-    begin_event(r, "message_stop");
-    end_event(r);
+    put_end(r);
     return true;
 }

@@ -30,8 +30,11 @@ static void put_unfinished(struct replay *r, const char *type) {
     struct json_edits *edits = json_edits_new(r->doc, r->arena);
     json_edit_set(edits, JSON_ROOT, SLICE("status"), SLICE("\"in_progress\""));
     json_edit_set(edits, JSON_ROOT, SLICE("output"), SLICE("[]"));
-    if (json_get(r->doc, JSON_ROOT, SLICE("usage")) != JSON_NONE)
-        json_edit_set(edits, JSON_ROOT, SLICE("usage"), SLICE("null"));
+    static const char *const at_the_end[] = {"usage", "completed_at", "incomplete_details",
+                                             "error"};
+    for (size_t i = 0; i < FARTHING_COUNT(at_the_end); i++)
+        if (json_get(r->doc, JSON_ROOT, slice_of(at_the_end[i])) != JSON_NONE)
+            json_edit_set(edits, JSON_ROOT, slice_of(at_the_end[i]), SLICE("null"));
     begin_event(r, type);
     member(r, "response", json_edits_apply(edits));
     end_event(r);
@@ -85,10 +88,11 @@ static void put_part(struct replay *r, json_ref part, struct slice item_id, int6
     bool refusal = json_string_is(r->doc, type, SLICE("refusal"));
     begin_event(r, "response.content_part.added");
     place(r, item_id, output, content);
-    member(r, "part", text      ? SLICE("{\"type\":\"output_text\",\"text\":\"\",\"annotations\":[],"
-                                        "\"logprobs\":[]}")
-                      : refusal ? SLICE("{\"type\":\"refusal\",\"refusal\":\"\"}")
-                                : json_raw(r->doc, part));
+    member(r, "part",
+           text      ? SLICE("{\"type\":\"output_text\",\"text\":\"\",\"annotations\":[],"
+                                  "\"logprobs\":[]}")
+           : refusal ? SLICE("{\"type\":\"refusal\",\"refusal\":\"\"}")
+                     : json_raw(r->doc, part));
     end_event(r);
     if (text || refusal) {
         const char *name = text ? "text" : "refusal";
@@ -129,7 +133,8 @@ static void put_item(struct replay *r, json_ref item, int64_t output) {
         begin_event(r, "response.function_call_arguments.done");
         place(r, id, output, -1);
         member(r, "name", raw_of(r, item, "name"));
-        member(r, "arguments", arguments != JSON_NONE ? json_raw(r->doc, arguments) : SLICE("\"\""));
+        member(r, "arguments",
+               arguments != JSON_NONE ? json_raw(r->doc, arguments) : SLICE("\"\""));
         end_event(r);
     }
     begin_event(r, "response.output_item.done");
@@ -138,9 +143,27 @@ static void put_item(struct replay *r, json_ref item, int64_t output) {
     end_event(r);
 }
 
+// How the stream of a response with this status ends, or NULL: one that is
+// still being made has not ended.
+static const char *last_event(struct replay *r) {
+    static const struct {
+        const char *status, *event;
+    } ends[] = {
+        {"completed", "response.completed"},
+        {"incomplete", "response.incomplete"},
+        {"failed", "response.failed"},
+    };
+    json_ref status = json_get(r->doc, JSON_ROOT, SLICE("status"));
+    for (size_t i = 0; i < FARTHING_COUNT(ends); i++)
+        if (json_string_is(r->doc, status, slice_of(ends[i].status)))
+            return ends[i].event;
+    return NULL;
+}
+
 bool replay_response(struct replay *r) {
     json_ref output = json_get(r->doc, JSON_ROOT, SLICE("output"));
-    if (json_is_absent(r->doc, output) || json_type_of(r->doc, output) != JSON_ARRAY)
+    const char *last = last_event(r);
+    if (!replay_is(r->doc, output, JSON_ARRAY) || last == NULL)
         return false;
     put_unfinished(r, "response.created");
     put_unfinished(r, "response.in_progress");
@@ -148,7 +171,7 @@ bool replay_response(struct replay *r) {
     for (json_ref item = json_first(r->doc, output); item != JSON_NONE;
          item = json_next(r->doc, output, item))
         put_item(r, item, position++);
-    begin_event(r, "response.completed");
+    begin_event(r, last);
     member(r, "response", json_raw(r->doc, JSON_ROOT));
     end_event(r);
     return true;

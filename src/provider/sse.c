@@ -5,13 +5,19 @@
 
 #include "farthing/provider.h"
 
+enum {
+    HELD_BYTES_KEPT = 16 << 10, // of a stream's memory between its events
+    WINDOW_BYTES = 512, // searched at once: lines that end in CR would else search all for an LF
+};
+
 struct sse {
-    struct buffer held;    // of the event that has not ended
-    bool line_empty;       // nothing but the line's end so far
-    bool after_cr;         // an LF now belongs to the line's end before
+    struct buffer held; // of the event that has not ended
+    bool line_empty;    // nothing but the line's end so far
+    bool after_cr;      // an LF now belongs to the line's end before
     size_t max_event_bytes;
-    struct buffer data;    // joined data lines
-    bool first;            // no byte of the stream seen: a BOM may come
+    struct buffer data; // joined data lines
+    bool first;         // no event of the stream was read: a BOM may come
+    bool failed;        // an event was too large
 };
 
 struct sse *sse_new(size_t max_event_bytes) {
@@ -82,18 +88,20 @@ static void read_event(struct sse *s, struct slice raw, struct sse_event *event)
     event->data = data_lines > 1 ? buffer_slice(&s->data) : single;
 }
 
-// Where the event in `bytes` ends, from `from` on, or SIZE_MAX. A CR at the very
-// end of what is there ends the event at once; its LF, should one come, is
-// forwarded with the next event.
-static size_t find_end(struct sse *s, struct slice bytes, size_t from) {
-    for (size_t i = from; i < bytes.len; i++) {
+static size_t find_char(struct slice bytes, char c, size_t from, size_t end) {
+    const char *at = memchr(bytes.ptr + from, c, end - from);
+    return at != NULL ? (size_t)(at - bytes.ptr) : end;
+}
+
+// Where the event that `bytes` begin or go on with ends, or SIZE_MAX. A CR at
+// the very end of what is there ends the event at once: nobody waits for the
+// LF that may follow.
+static size_t find_end(struct sse *s, struct slice bytes) {
+    for (size_t i = 0; i < bytes.len; i++) {
         char c = bytes.ptr[i];
         if (c != '\n' && c != '\r') {
-            const char *lf = memchr(bytes.ptr + i, '\n', bytes.len - i);
-            size_t stop = lf == NULL ? bytes.len : (size_t)(lf - bytes.ptr);
-            const char *cr = memchr(bytes.ptr + i, '\r', stop - i);
-            if (cr != NULL)
-                stop = (size_t)(cr - bytes.ptr);
+            size_t window = bytes.len - i < WINDOW_BYTES ? bytes.len : i + WINDOW_BYTES;
+            size_t stop = find_char(bytes, '\r', i, find_char(bytes, '\n', i, window));
             s->line_empty = false;
             s->after_cr = false;
             i = stop - 1;
@@ -117,30 +125,43 @@ static size_t find_end(struct sse *s, struct slice bytes, size_t from) {
     return SIZE_MAX;
 }
 
-bool sse_feed(struct sse *s, struct slice bytes, sse_on_event *on_event, void *arg) {
+static void give_event(struct sse *s, struct slice raw, sse_on_event *on_event, void *arg) {
     struct sse_event event;
-    if (s->held.len > 0) {
-        // Only until the held event is whole: the rest is read where it lies.
-        size_t end = find_end(s, bytes, 0);
-        if (end == SIZE_MAX) {
-            buffer_append(&s->held, bytes);
-            return s->held.len <= s->max_event_bytes;
+    read_event(s, raw, &event);
+    on_event(arg, &event);
+    buffer_clear(&s->held);
+    if (s->held.cap > HELD_BYTES_KEPT)
+        buffer_free(&s->held);
+    if (s->data.cap > HELD_BYTES_KEPT)
+        buffer_free(&s->data);
+}
+
+// The LF of a CRLF whose CR has already ended an event.
+static struct slice give_late_lf(struct sse *s, struct slice bytes, sse_on_event *on_event,
+                                 void *arg) {
+    if (!s->after_cr || s->held.len > 0 || bytes.len == 0 || bytes.ptr[0] != '\n')
+        return bytes;
+    s->after_cr = false;
+    on_event(arg, &(struct sse_event){.raw = slice_make(bytes.ptr, 1), .is_late_lf = true});
+    return slice_from(bytes, 1);
+}
+
+bool sse_feed(struct sse *s, struct slice bytes, sse_on_event *on_event, void *arg) {
+    bytes = give_late_lf(s, bytes, on_event, arg);
+    while (bytes.len > 0 && !s->failed) {
+        size_t end = find_end(s, bytes);
+        struct slice part = slice_make(bytes.ptr, end != SIZE_MAX ? end : bytes.len);
+        bytes = slice_from(bytes, part.len);
+        if (part.len > s->max_event_bytes - s->held.len) {
+            s->failed = true;
+            break;
         }
-        buffer_append(&s->held, slice_make(bytes.ptr, end));
-        read_event(s, buffer_slice(&s->held), &event);
-        on_event(arg, &event);
-        buffer_clear(&s->held);
-        bytes = slice_from(bytes, end);
+        // What lies whole in what was read is not copied.
+        bool whole = s->held.len == 0 && end != SIZE_MAX;
+        if (!whole)
+            buffer_append(&s->held, part);
+        if (end != SIZE_MAX)
+            give_event(s, whole ? part : buffer_slice(&s->held), on_event, arg);
     }
-    while (bytes.len > 0) {
-        size_t end = find_end(s, bytes, 0);
-        if (end == SIZE_MAX) {
-            buffer_append(&s->held, bytes);
-            return s->held.len <= s->max_event_bytes;
-        }
-        read_event(s, slice_make(bytes.ptr, end), &event);
-        on_event(arg, &event);
-        bytes = slice_from(bytes, end);
-    }
-    return true;
+    return !s->failed;
 }
