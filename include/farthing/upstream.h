@@ -105,6 +105,8 @@ struct attempt *attempt_start(struct upstream *u, const struct attempt_request *
                               const struct attempt_events *events, void *arg);
 // Closes the connection (HTTP/1.1) or resets the stream (HTTP/2) at once.
 void attempt_cancel(struct attempt *a);
+// At least one byte of the request left: what is cancelled now may be billed.
+bool attempt_was_sent(const struct attempt *a);
 // Back-pressure: no on_data while paused (the socket is not read, so the
 // provider is slowed by TCP or HTTP/2 flow control). The first-byte and the idle
 // timeout rest meanwhile. libcurl holds back what it had read: 16 KiB, more where

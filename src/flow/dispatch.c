@@ -46,6 +46,7 @@ static void forget_last_answer(struct exchange *x) {
     x->content_type = x->retry_after = x->retry_after_ms = x->should_retry = SLICE_NONE;
     x->passes_through = false;
     x->answer_overflowed = false;
+    x->judged = (struct provider_answer){0};
     buffer_clear(&x->answer);
 }
 
@@ -90,6 +91,8 @@ static void on_head(void *arg, const struct attempt_head *head) {
         stream_open(x);
     else if (good && !api_endpoint_is_cacheable(x->endpoint))
         x->passes_through = true;
+    if (x->passes_through && is_event_stream(x->content_type))
+        stream_observe(x);
     exchange_leave(x);
 }
 
@@ -109,9 +112,14 @@ static void on_data(void *arg, struct slice data) {
     } else if (x->passes_through) {
         reply_begin(x);
         reply_stream(x, data);
-        keep_bytes(x, data, PEEKED_ANSWER_BYTES_MAX);
-    } else {
+        if (x->observer != NULL)
+            stream_look_at(x, data);
+        else
+            keep_bytes(x, data, PEEKED_ANSWER_BYTES_MAX);
+    } else if (x->state != EXCHANGE_SETTLED) {
         keep_bytes(x, data, WHOLE_ANSWER_BYTES_MAX);
+        if (x->answer_overflowed)
+            judge_too_large(x);
     }
     exchange_leave(x);
 }
@@ -180,6 +188,7 @@ void dispatch_again(struct exchange *x) {
     static const struct attempt_events events = {on_head, on_data, on_done};
     forget_last_answer(x);
     exchange_go(x, EXCHANGE_BUYING);
+    x->attempt_started_ns = clock_mono_ns();
     x->attempt = attempt_start(x->flow->upstream, &x->sent, &events, x);
 }
 
@@ -191,17 +200,18 @@ bool station_dispatch(struct exchange *x) {
 
 // --------------------------------------------------------- endings from outside
 
-void dispatch_cancel(struct exchange *x) {
+void dispatch_cancel(struct exchange *x, struct slice reason) {
     if (x->lookup != NULL)
         cache_lookup_cancel(x->lookup);
     x->lookup = NULL;
     if (x->attempt != NULL) {
         struct attempt_result result = {
             .status = x->status,
-            .latency_ms = (int64_t)((clock_mono_ns() - x->started_ns) / 1000000),
+            .latency_ms = (int64_t)((clock_mono_ns() - x->attempt_started_ns) / 1000000),
         };
         note_attempt(x, &result);
-        x->attempts[x->attempt_count - 1].reason = SLICE("cancelled");
+        x->attempts[x->attempt_count - 1].reason = reason;
+        x->cancelled_after_sending = attempt_was_sent(x->attempt);
         attempt_cancel(x->attempt);
     }
     x->attempt = NULL;
@@ -210,10 +220,11 @@ void dispatch_cancel(struct exchange *x) {
 }
 
 static void give_up(struct exchange *x) {
-    dispatch_cancel(x);
-    if (x->ended_by != ENDED_BY_SHUTDOWN)
-        x->ended_by = ENDED_BY_CLIENT;
-    x->reply_status = STATUS_CLIENT_GONE;
+    dispatch_cancel(x, SLICE("cancelled"));
+    bool shutdown = x->ended_by == ENDED_BY_SHUTDOWN;
+    x->ended_by = shutdown ? ENDED_BY_SHUTDOWN : ENDED_BY_CLIENT;
+    x->error = shutdown ? API_ERROR_SHUTTING_DOWN : API_ERROR_NONE;
+    x->reply_status = shutdown ? api_error_info(x->error)->status : STATUS_CLIENT_GONE;
     station_settle(x);
     station_record(x);
 }
@@ -228,7 +239,20 @@ static void on_client_stayed_away(evutil_socket_t fd, short what, void *arg) {
     exchange_leave(x);
 }
 
+// SDKs hang up when they have read [DONE], often before the provider has ended
+// its body: such a purchase is whole, and is kept.
+static void take_as_whole(struct exchange *x) {
+    const struct attempt_result whole = {.end = ATTEMPT_OK, .status = x->status};
+    dispatch_cancel(x, slice_of(attempt_end_name(ATTEMPT_OK)));
+    stream_done(x, &whole);
+}
+
 void dispatch_client_gone(struct exchange *x) {
+    if (x->attempt != NULL && stream_is_done(x)) {
+        x->ended_by = ENDED_BY_FARTHING;
+        take_as_whole(x);
+        return;
+    }
     enum config_client_gone policy =
         x->route != NULL ? x->route->on_client_gone : CONFIG_GONE_DEFAULT;
     bool buying = x->attempt != NULL && x->ended_by != ENDED_BY_SHUTDOWN;
@@ -237,11 +261,8 @@ void dispatch_client_gone(struct exchange *x) {
         return;
     }
     if (buying && policy == CONFIG_GONE_WAIT) {
-        struct timeval wait = {x->route->on_client_gone_wait_ms / 1000,
-                               (x->route->on_client_gone_wait_ms % 1000) * 1000};
         attempt_resume(x->attempt);
-        x->pause = evtimer_new(x->flow->loop, on_client_stayed_away, x);
-        evtimer_add(x->pause, &wait);
+        exchange_wait(x, x->route->on_client_gone_wait_ms, on_client_stayed_away);
         return;
     }
     give_up(x);

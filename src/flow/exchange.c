@@ -60,7 +60,43 @@ static void free_resources(struct exchange *x) {
     if (x->pause != NULL)
         event_free(x->pause);
     provider_stream_free(x->reader);
+    provider_stream_free(x->observer);
     buffer_free(&x->answer);
+}
+
+static void link_exchange(struct exchange *x) {
+    struct flow *f = x->flow;
+    x->next = f->exchanges;
+    if (x->next != NULL)
+        x->next->previous = x;
+    f->exchanges = x;
+}
+
+static void unlink_exchange(struct exchange *x) {
+    if (x->previous != NULL)
+        x->previous->next = x->next;
+    else
+        x->flow->exchanges = x->next;
+    if (x->next != NULL)
+        x->next->previous = x->previous;
+}
+
+void exchange_wait(struct exchange *x, int64_t ms, event_callback_fn then) {
+    const struct timeval pause = {ms / 1000, ms % 1000 * 1000};
+    if (x->pause != NULL)
+        event_free(x->pause);
+    x->pause = evtimer_new(x->flow->loop, then, x);
+    evtimer_add(x->pause, &pause);
+}
+
+void exchange_end_all(struct flow *f) {
+    while (f->exchanges != NULL) {
+        struct exchange *x = f->exchanges;
+        exchange_enter(x);
+        x->ended_by = ENDED_BY_SHUTDOWN;
+        dispatch_client_gone(x);
+        exchange_leave(x);
+    }
 }
 
 void exchange_release(struct exchange *x) {
@@ -72,6 +108,7 @@ void exchange_release(struct exchange *x) {
     free_resources(x);
     f->in_state[x->state]--;
     f->running--;
+    unlink_exchange(x);
     config_unref(x->config);
     arena_free(x->arena);
 }
@@ -111,6 +148,7 @@ static struct exchange *exchange_new(struct flow *f, struct http_request *reques
     random_id(id);
     x->id = arena_copy(arena, slice_make(id, RANDOM_ID_LEN));
     f->running++;
+    link_exchange(x);
     f->in_state[EXCHANGE_OPENING]++;
     return x;
 }

@@ -50,6 +50,7 @@ struct flow {
     struct prices *prices;
     struct tenant_directory *tenants;
     struct price_book *book;
+    struct exchange *exchanges; // all that run, those too whose client has gone
     struct json_doc *spare_docs[8]; // parsed documents keep their memory
     size_t spare_doc_count;
     size_t running;
@@ -67,6 +68,7 @@ struct exchange {
     struct flow *flow;
     struct http_request *request; // NULL once its on_end was called
     struct arena *arena;
+    struct exchange *previous, *next; // of the flow's
     const struct config *config;
     enum exchange_state state;
     enum exchange_ender ended_by;
@@ -110,6 +112,8 @@ struct exchange {
     struct upstream_target target;
     struct attempt_request sent;
     struct attempt *attempt;
+    uint64_t attempt_started_ns;
+    bool cancelled_after_sending; // what was walked away from may be billed
     struct event *pause; // before the next attempt, or for a client that may come back
     struct cost_attempt attempts[EXCHANGE_ATTEMPTS_MAX];
     size_t attempt_count;
@@ -122,6 +126,7 @@ struct exchange {
     bool passes_through;  // bytes go to the client as they come, uninterpreted
     bool answer_overflowed;
     struct provider_stream *reader;
+    struct provider_stream *observer; // of a stream that passes through: for its usage
     struct slice feed, gathered; // within stream_data: what was read, and what of it is to go out
     bool reply_begun;
 
@@ -156,8 +161,12 @@ void exchange_resume_after_recall(struct exchange *x);
 bool exchange_refuse(struct exchange *x, enum api_error error, struct slice param, const char *fmt,
                      ...) FARTHING_PRINTF(4, 5);
 void exchange_count_inflight(struct exchange *x);
+// Calls `then` after that time, in place of what was to be called before.
+void exchange_wait(struct exchange *x, int64_t ms, event_callback_fn then);
 // The purchase is over: frees the exchange when the reply is over too.
 void exchange_release(struct exchange *x);
+// The loop ends: what still runs has no client any more, and leaves its row.
+void exchange_end_all(struct flow *f);
 
 // --------------------------------------------------- stations, in their order
 // Each returns true to go on; false when it ended the exchange or waits.
@@ -177,6 +186,10 @@ struct slice record_cache_word(const struct exchange *x); // x-farthing-cache
 
 // Tries again after a pause where the policy says so; judge.c.
 bool judge_retry(struct exchange *x, enum attempt_end end, int status);
+// More came of a whole answer than is kept: it is not waited for; judge.c.
+void judge_too_large(struct exchange *x);
+// Whose fault it is that an attempt ended so: the row's ended_by, and the code; judge.c.
+enum api_error judge_blame(struct exchange *x, enum attempt_end end);
 // No answer came, or none that can be used: an error to the client; judge.c.
 void judge_unanswered(struct exchange *x, const struct attempt_result *result);
 
@@ -201,11 +214,14 @@ void reply_from_cache(struct exchange *x); // recall.c
 // -------------------------------------------------------------------- others
 
 void dispatch_again(struct exchange *x);        // dispatch.c: the same once more
-void dispatch_cancel(struct exchange *x);
+void dispatch_cancel(struct exchange *x, struct slice reason); // as the attempt's row says it
 void dispatch_client_gone(struct exchange *x);
 void stream_open(struct exchange *x);           // stream.c
 void stream_data(struct exchange *x, struct slice bytes);
+void stream_observe(struct exchange *x); // one that passes through: read on its way, not led
+void stream_look_at(struct exchange *x, struct slice bytes);
 void stream_done(struct exchange *x, const struct attempt_result *result);
+bool stream_is_done(const struct exchange *x); // its last event has come
 void remember(struct exchange *x, struct slice whole_answer); // recall.c: into the cache
 
 struct price_book *price_book_new(const struct config *config, struct prices *prices);

@@ -90,6 +90,7 @@ size_t flow_running(const struct flow *f) {
 void flow_free(struct flow *f) {
     if (f == NULL)
         return;
+    exchange_end_all(f); // purchases that outlive their clients
     store_client_free(f->store);
     upstream_free(f->upstream);
     for (size_t i = 0; i < f->spare_doc_count; i++)

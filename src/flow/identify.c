@@ -70,7 +70,7 @@ void attributes_read(struct exchange *x) {
         if (value->len > 0)
             continue;
         json_ref twin = json_get(x->doc, metadata, slice_of(attribute_table[i].metadata));
-        if (twin == JSON_NONE)
+        if (json_is_absent(x->doc, twin))
             continue;
         struct slice text = json_type_of(x->doc, twin) == JSON_STRING
                                 ? json_string(x->doc, twin, x->arena)

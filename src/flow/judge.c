@@ -4,7 +4,7 @@
 #include "exchange.h"
 
 // What is wrong with an attempt whose bytes all came.
-enum verdict { VERDICT_GOOD, VERDICT_STATUS, VERDICT_NOT_JSON, VERDICT_ERROR_IN_200, VERDICT_TOO_LARGE };
+enum verdict { VERDICT_GOOD, VERDICT_STATUS, VERDICT_NOT_JSON, VERDICT_ERROR_IN_200 };
 
 static void on_pause_over(evutil_socket_t fd, short what, void *arg) {
     (void)fd;
@@ -36,11 +36,8 @@ bool judge_retry(struct exchange *x, enum attempt_end end, int status) {
     int64_t wait_ms = x->attempt_count < EXCHANGE_ATTEMPTS_MAX ? retry_decide(&policy, &input) : -1;
     if (wait_ms < 0)
         return false;
-    if (x->pause == NULL)
-        x->pause = evtimer_new(x->flow->loop, on_pause_over, x);
-    struct timeval wait = {wait_ms / 1000, (wait_ms % 1000) * 1000};
     exchange_go(x, EXCHANGE_PAUSING);
-    evtimer_add(x->pause, &wait);
+    exchange_wait(x, wait_ms, on_pause_over);
     return true;
 }
 
@@ -57,14 +54,14 @@ static int status_inside(const struct exchange *x) {
 }
 
 static enum verdict read_whole(struct exchange *x) {
-    if (x->answer_overflowed)
-        return VERDICT_TOO_LARGE;
     bool known = api_endpoint_is_cacheable(x->endpoint);
     struct json_doc *doc = json_doc_new();
     struct error err;
     enum verdict verdict = VERDICT_GOOD;
     if (!json_parse(doc, buffer_slice(&x->answer), NULL, &err)) {
-        verdict = x->status >= 400 ? VERDICT_STATUS : known ? VERDICT_NOT_JSON : VERDICT_GOOD;
+        verdict = x->status >= 400 || (known && x->status >= 300) ? VERDICT_STATUS
+                  : known                                         ? VERDICT_NOT_JSON
+                                                                  : VERDICT_GOOD;
     } else {
         provider_read_answer(exchange_dialect(x), x->endpoint, doc, x->n, x->arena, &x->judged);
         // What points into the buffer moves with it.
@@ -72,7 +69,7 @@ static enum verdict read_whole(struct exchange *x) {
         x->judged.service_tier = arena_copy(x->arena, x->judged.service_tier);
         x->judged.error_code = arena_copy(x->arena, x->judged.error_code);
         x->judged.error_message = arena_copy(x->arena, x->judged.error_message);
-        verdict = x->status >= 400               ? VERDICT_STATUS
+        verdict = x->status >= 400 || (known && x->status >= 300) ? VERDICT_STATUS
                   : x->judged.is_error && known ? VERDICT_ERROR_IN_200
                                                 : VERDICT_GOOD;
     }
@@ -127,14 +124,20 @@ static bool is_timeout(enum attempt_end end) {
            end == ATTEMPT_QUEUE_TIMEOUT;
 }
 
+enum api_error judge_blame(struct exchange *x, enum attempt_end end) {
+    bool deadline = end == ATTEMPT_TOTAL_TIMEOUT && x->deadline_ms > 0 &&
+                    (int64_t)clock_mono_ms() >= x->deadline_ms;
+    x->ended_by = deadline ? ENDED_BY_DEADLINE : ENDED_BY_PROVIDER;
+    return is_timeout(end) ? API_ERROR_UPSTREAM_TIMEOUT : API_ERROR_UPSTREAM_ERROR;
+}
+
 void judge_unanswered(struct exchange *x, const struct attempt_result *result) {
     struct slice provider = x->candidates[x->candidate].provider->name;
-    bool deadline = x->deadline_ms > 0 && (int64_t)clock_mono_ms() >= x->deadline_ms;
-    x->ended_by = deadline ? ENDED_BY_DEADLINE : ENDED_BY_PROVIDER;
+    enum api_error error = judge_blame(x, result->end);
     log_write(LOG_WARNING, "%.*s: provider %.*s: %s: %.*s", SLICE_ARG(x->id), SLICE_ARG(provider),
               attempt_end_name(result->end), SLICE_ARG(result->detail));
     if (x->passes_through && x->reply_begun) {
-        x->error = API_ERROR_UPSTREAM_ERROR;
+        x->error = error;
         x->reply_status = x->status;
         station_settle(x);
         if (x->request != NULL)
@@ -142,22 +145,48 @@ void judge_unanswered(struct exchange *x, const struct attempt_result *result) {
         station_record(x);
         return;
     }
-    (void)exchange_refuse(
-        x, is_timeout(result->end) ? API_ERROR_UPSTREAM_TIMEOUT : API_ERROR_UPSTREAM_ERROR,
-        SLICE_NONE, "The provider %.*s gave no usable answer in %zu attempt%s (the last: %s).",
-        SLICE_ARG(provider), x->attempt_count, x->attempt_count == 1 ? "" : "s",
-        attempt_end_name(result->end));
+    const char *plural = x->attempt_count == 1 ? "" : "s";
+    if (x->ended_by == ENDED_BY_DEADLINE)
+        (void)exchange_refuse(x, error, SLICE("x-farthing-deadline-ms"),
+                              "The request's deadline of %.*s ms was over before the provider %.*s "
+                              "gave an answer (%zu attempt%s).",
+                              SLICE_ARG(x->attributes.deadline_ms), SLICE_ARG(provider),
+                              x->attempt_count, plural);
+    else
+        (void)exchange_refuse(x, error, SLICE_NONE,
+                              "The provider %.*s gave no usable answer in %zu attempt%s (the last: %s).",
+                              SLICE_ARG(provider), x->attempt_count, plural,
+                              attempt_end_name(result->end));
 }
 
 static void finish_passed_through(struct exchange *x) {
     x->reply_status = x->status;
-    if (!x->answer_overflowed)
+    if (!x->answer_overflowed && x->observer == NULL)
         (void)read_whole(x);
     station_settle(x);
     reply_begin(x); // an answer without a body
     if (x->request != NULL)
         http_reply_finish(x->request);
     station_record(x);
+}
+
+// It may have been billed: buying it again would only double that.
+static void refuse_body(struct exchange *x, const char *what) {
+    x->ended_by = ENDED_BY_PROVIDER;
+    (void)exchange_refuse(x, API_ERROR_UPSTREAM_ERROR, SLICE_NONE,
+                          "The provider %.*s answered %d with a body that is %s.",
+                          SLICE_ARG(x->candidates[x->candidate].provider->name), x->status, what);
+}
+
+// Followed by nobody: neither here, where the provider's key would go along,
+// nor by the client, whose request would pass by this proxy.
+static void refuse_redirect(struct exchange *x) {
+    x->ended_by = ENDED_BY_PROVIDER;
+    x->answer_header_count = 0; // its Location
+    (void)exchange_refuse(x, API_ERROR_UPSTREAM_ERROR, SLICE_NONE,
+                          "The provider %.*s answered %d, a redirect, which is not followed: is its "
+                          "base_url right?",
+                          SLICE_ARG(x->candidates[x->candidate].provider->name), x->status);
 }
 
 void station_judge(struct exchange *x, const struct attempt_result *result) {
@@ -176,8 +205,12 @@ void station_judge(struct exchange *x, const struct attempt_result *result) {
         give_whole(x);
         return;
     case VERDICT_STATUS:
-        if (!judge_retry(x, ATTEMPT_OK, x->status))
+        if (judge_retry(x, ATTEMPT_OK, x->status))
+            return;
+        if (x->status >= 400)
             give_error(x);
+        else
+            refuse_redirect(x);
         return;
     case VERDICT_ERROR_IN_200:
         attempt_failed_because(x, "error_in_200");
@@ -194,15 +227,12 @@ void station_judge(struct exchange *x, const struct attempt_result *result) {
         return;
     case VERDICT_NOT_JSON:
         attempt_failed_because(x, "not_json");
-        break;
-    case VERDICT_TOO_LARGE:
-        attempt_failed_because(x, "too_large");
-        break;
+        refuse_body(x, "not valid JSON");
+        return;
     }
-    // It may have been billed: buying it again would only double that.
-    x->ended_by = ENDED_BY_PROVIDER;
-    (void)exchange_refuse(x, API_ERROR_UPSTREAM_ERROR, SLICE_NONE,
-                          "The provider %.*s answered %d with a body that is %s.",
-                          SLICE_ARG(provider), x->status,
-                          x->answer_overflowed ? "too large" : "not valid JSON");
+}
+
+void judge_too_large(struct exchange *x) {
+    dispatch_cancel(x, SLICE("too_large"));
+    refuse_body(x, "too large");
 }

@@ -4,10 +4,17 @@
 
 #include <stdio.h>
 
+enum { MODEL_BYTES_MAX = 256 }; // it stands in rows, labels and a header; no provider's is longer
+
 static bool read_model(struct exchange *x) {
     json_ref model = x->body_is_json ? json_get(x->doc, JSON_ROOT, SLICE("model")) : JSON_NONE;
     if (model != JSON_NONE && json_type_of(x->doc, model) == JSON_STRING)
         x->requested_model = arena_copy(x->arena, json_string(x->doc, model, x->arena));
+    if (x->requested_model.len > MODEL_BYTES_MAX) {
+        x->requested_model = SLICE_NONE;
+        return exchange_refuse(x, API_ERROR_INVALID_REQUEST, SLICE("model"),
+                               "\"model\" must not be longer than %d bytes.", MODEL_BYTES_MAX);
+    }
     if (x->requested_model.len > 0 || !api_endpoint_is_cacheable(x->endpoint))
         return true;
     return exchange_refuse(x, API_ERROR_INVALID_REQUEST, SLICE("model"),
@@ -17,16 +24,34 @@ static bool read_model(struct exchange *x) {
                                : "\"model\" must be a string that is not empty.");
 }
 
+// A list of strings or of lists of tokens; one list of tokens is one prompt.
+static int64_t count_prompts(const struct exchange *x) {
+    json_ref prompt = json_get(x->doc, JSON_ROOT, SLICE("prompt"));
+    if (prompt == JSON_NONE || json_type_of(x->doc, prompt) != JSON_ARRAY)
+        return 1;
+    int64_t count = 0;
+    for (json_ref p = json_first(x->doc, prompt); p != JSON_NONE; p = json_next(x->doc, prompt, p)) {
+        if (json_type_of(x->doc, p) != JSON_STRING && json_type_of(x->doc, p) != JSON_ARRAY)
+            return 1;
+        count++;
+    }
+    return count > 0 ? count : 1;
+}
+
 static void read_options(struct exchange *x) {
     if (!x->body_is_json)
         return;
-    x->stream = json_is_true(x->doc, json_get(x->doc, JSON_ROOT, SLICE("stream")));
+    // Embeddings have no stream: what says so all the same gets a whole answer.
+    x->stream = x->endpoint != API_EMBEDDINGS &&
+                json_is_true(x->doc, json_get(x->doc, JSON_ROOT, SLICE("stream")));
     json_ref options = json_get(x->doc, JSON_ROOT, SLICE("stream_options"));
     x->client_wants_usage = json_is_true(x->doc, json_get(x->doc, options, SLICE("include_usage")));
     int64_t n;
     json_ref choices = json_get(x->doc, JSON_ROOT, SLICE("n"));
     if (choices != JSON_NONE && json_i64(x->doc, choices, &n) && n > 0 && n <= 1024)
         x->n = n;
+    if (x->endpoint == API_COMPLETIONS)
+        x->n *= count_prompts(x);
 }
 
 static bool permitted(const struct config_tenant *tenant, struct slice route) {

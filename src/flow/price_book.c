@@ -7,6 +7,7 @@
 enum { BOOK_MAX = 4096 }; // clients may invent models
 
 struct page {
+    int64_t minute; // of which it is the price: some change by the hour or from a day on
     bool known;
     struct price price; // its steps by context length are the page's own
 };
@@ -91,7 +92,7 @@ static void own_steps(struct price *price, const struct config_model *m) {
 }
 
 static void look_up(struct price_book *b, const struct route_candidate *c,
-                    struct slice service_tier, struct page *page) {
+                    struct slice service_tier, int64_t now_ms, struct page *page) {
     static const struct config_model no_own_prices = {
         .input_price = CONFIG_UNSET,
         .cached_input_price = CONFIG_UNSET,
@@ -100,10 +101,11 @@ static void look_up(struct price_book *b, const struct route_candidate *c,
         .reasoning_price = CONFIG_UNSET,
     };
     const struct config_model *m = c->model != NULL ? c->model : &no_own_prices;
+    page->minute = now_ms / 60000;
     page->price = (struct price){-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, NULL};
     page->known = b->prices != NULL &&
                   prices_find(b->prices, c->provider->name, host_of(c->provider->base_url),
-                              c->upstream_model, service_tier, clock_wall_ms(), &page->price);
+                              c->upstream_model, service_tier, now_ms, &page->price);
     page->known = page->known || m->input_price != CONFIG_UNSET || m->output_price != CONFIG_UNSET;
     apply_own_prices(&page->price, m);
     own_steps(&page->price, m);
@@ -111,9 +113,10 @@ static void look_up(struct price_book *b, const struct route_candidate *c,
 
 const struct price *price_book_find(struct price_book *b, const struct config *config,
                                     const struct route_candidate *c, struct slice service_tier) {
+    int64_t now_ms = clock_wall_ms();
     if (config != b->config) { // an exchange older than the reload
         forget_steps(&b->scratch);
-        look_up(b, c, service_tier, &b->scratch);
+        look_up(b, c, service_tier, now_ms, &b->scratch);
         return b->scratch.known ? &b->scratch.price : NULL;
     }
     struct buffer key = {0};
@@ -126,9 +129,12 @@ const struct price *price_book_find(struct price_book *b, const struct config *c
             free_pages(b->pages);
             b->pages = table_new();
         }
-        page = base_alloc(sizeof *page);
-        look_up(b, c, service_tier, page);
+        page = base_calloc(1, sizeof *page);
+        look_up(b, c, service_tier, now_ms, page);
         table_put(b->pages, buffer_slice(&key), page);
+    } else if (page->minute != now_ms / 60000) {
+        forget_steps(page);
+        look_up(b, c, service_tier, now_ms, page);
     }
     buffer_free(&key);
     return page->known ? &page->price : NULL;

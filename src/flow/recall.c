@@ -2,17 +2,17 @@
 // put into the cache once it was bought.
 #include "exchange.h"
 
-static void serve_hit(struct exchange *x, struct cache_entry *entry) {
-    x->hit = entry;
-    reply_from_cache(x);
-}
-
 static bool not_found(struct exchange *x) {
     if (x->cache_mode == CACHE_ONLY)
         return exchange_refuse(x, API_ERROR_CACHE_ONLY_MISS, SLICE_NONE,
                                "The answer is not in the cache, and the request asked for nothing "
                                "else.");
     return true;
+}
+
+static void serve_hit(struct exchange *x, struct cache_entry *entry) {
+    x->hit = entry;
+    reply_from_cache(x);
 }
 
 static void on_lookup(void *arg, struct cache_entry *entry) {
@@ -71,7 +71,10 @@ void reply_from_cache(struct exchange *x) {
             x->usage_source = LEDGER_USAGE_NONE;
             x->judged.finish_reason = SLICE_NONE;
             x->cost_known = false;
-            exchange_resume_after_recall(x);
+            x->content_type = SLICE_NONE; // was the entry's
+            x->status = 0;
+            if (not_found(x))
+                exchange_resume_after_recall(x);
             return;
         }
         x->content_type = SLICE("text/event-stream; charset=utf-8");

@@ -18,6 +18,13 @@ static bool is_compressed(const struct http_request *request) {
     return coding.len > 0 && !slice_equal_nocase(coding, SLICE("identity"));
 }
 
+static bool has_no_member_twice(struct exchange *x) {
+    json_ref twice = json_duplicate_key(x->doc, JSON_ROOT);
+    return twice == JSON_NONE ||
+           exchange_refuse(x, API_ERROR_INVALID_REQUEST, json_string(x->doc, twice, x->arena),
+                           "The body has the member %.*s twice.", SLICE_ARG(json_raw(x->doc, twice)));
+}
+
 static bool read_body(struct exchange *x) {
     struct slice body = http_request_body(x->request);
     x->doc = take_doc(x->flow);
@@ -28,14 +35,8 @@ static bool read_body(struct exchange *x) {
     if (json_type_of(x->doc, JSON_ROOT) != JSON_OBJECT)
         return exchange_refuse(x, API_ERROR_INVALID_REQUEST, SLICE_NONE,
                                "The body must be a JSON object.");
-    json_ref twice = json_duplicate_key(x->doc, JSON_ROOT);
-    if (twice != JSON_NONE)
-        return exchange_refuse(x, API_ERROR_INVALID_REQUEST,
-                               json_string(x->doc, twice, x->arena),
-                               "The body has the member %.*s twice.",
-                               SLICE_ARG(json_raw(x->doc, twice)));
     x->body_is_json = true;
-    return true;
+    return has_no_member_twice(x);
 }
 
 // A path that is passed through may still name a model and carry attributes.
@@ -47,6 +48,41 @@ static bool peek_body(struct exchange *x, struct slice type) {
     struct error err;
     x->body_is_json = json_parse(x->doc, body, NULL, &err) &&
                       json_type_of(x->doc, JSON_ROOT) == JSON_OBJECT;
+    return !x->body_is_json || has_no_member_twice(x); // which model is meant, and paid?
+}
+
+static int hex_value(char c) {
+    return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+}
+
+// RFC 3986 2.3: such a character and its percent-encoding are the same.
+static bool is_unreserved(int c) {
+    return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == '-' || c == '.' ||
+           c == '_' || c == '~';
+}
+
+static bool has_other_spelling(struct slice segment) {
+    for (size_t i = 0; i + 2 < segment.len; i++) {
+        int high = hex_value(segment.ptr[i + 1]), low = hex_value(segment.ptr[i + 2]);
+        if (segment.ptr[i] == '%' && high >= 0 && low >= 0 && is_unreserved(high * 16 + low))
+            return true;
+    }
+    return false;
+}
+
+// A path that a provider reads as another one ("/v1/./chat/completions",
+// "/v1/%63hat/completions") would buy uncounted, and "/v1/../" leave the part of
+// the provider that its key is meant for.
+static bool path_is_plain(struct slice path) {
+    struct slice rest = slice_from(path, 1);
+    while (rest.len > 0) {
+        ptrdiff_t slash = slice_find_char(rest, '/');
+        struct slice segment = slash < 0 ? rest : slice_make(rest.ptr, (size_t)slash);
+        if (segment.len == 0 || slice_equal(segment, SLICE(".")) || slice_equal(segment, SLICE("..")) ||
+            has_other_spelling(segment))
+            return false;
+        rest = slice_from(rest, slash < 0 ? rest.len : (size_t)slash + 1);
+    }
     return true;
 }
 
@@ -59,6 +95,10 @@ bool station_receive(struct exchange *x) {
                                "There is no %.*s here: the API is below /v1/.",
                                (int)(path.len < 200 ? path.len : 200), path.ptr);
     }
+    if (!path_is_plain(path))
+        return exchange_refuse(x, API_ERROR_INVALID_REQUEST, SLICE_NONE,
+                               "The path must be in its normal form: without empty segments, \".\", "
+                               "\"..\", and letters that are percent-encoded.");
     if (x->flow->draining)
         return exchange_refuse(x, API_ERROR_SHUTTING_DOWN, SLICE_NONE,
                                "This proxy is shutting down; try again.");

@@ -37,6 +37,16 @@ static void fill_origin(const struct exchange *x, struct cost_row *row) {
     }
 }
 
+// "provider/model", its part behind the slash, or its name at the provider.
+static bool is_what_was_asked_for(const struct exchange *x) {
+    const struct route_candidate *c = &x->candidates[x->candidate];
+    struct slice asked = x->requested_model;
+    ptrdiff_t slash = slice_find_char(c->name, '/');
+    return asked.len > 0 &&
+           (slice_equal(asked, c->name) || slice_equal(asked, c->upstream_model) ||
+            (slash > 0 && slice_equal(asked, slice_from(c->name, (size_t)slash + 1))));
+}
+
 // What the same answer would have cost from the model that was asked for.
 static void fill_savings(const struct exchange *x, struct cost_row *row) {
     if (x->hit != NULL) {
@@ -48,9 +58,7 @@ static void fill_savings(const struct exchange *x, struct cost_row *row) {
     }
     if (!x->cost_known || x->usage_source == LEDGER_USAGE_NONE)
         return;
-    row->baseline_known = x->requested_model.len > 0 && x->candidate == 0 &&
-                          config_tier_find(x->config, x->requested_model) == NULL &&
-                          !slice_equal(x->requested_model, SLICE("auto"));
+    row->baseline_known = is_what_was_asked_for(x);
     row->baseline_cost = x->cost;
     if (x->usage.cached_tokens == 0)
         return;

@@ -15,14 +15,15 @@ static void estimate(struct exchange *x) {
 static bool was_bought(const struct exchange *x) {
     if (x->hit != NULL)
         return false;
-    // Errors are not billed; what a client walked away from, or what broke
-    // amid its stream, was.
+    // Errors are not billed, nor what never left (a queue, a pause after an
+    // attempt that failed); what a client walked away from, or what broke amid
+    // its stream, was.
     if (x->reader != NULL)
         return true;
     if (x->attempt_count == 0)
         return false;
     if (x->ended_by == ENDED_BY_CLIENT || x->ended_by == ENDED_BY_SHUTDOWN)
-        return x->status == 0 || x->status < 400;
+        return x->cancelled_after_sending && x->status < 400;
     return x->status >= 200 && x->status < 400 && x->error == API_ERROR_NONE;
 }
 
@@ -40,8 +41,9 @@ static void price_purchase(struct exchange *x) {
 }
 
 static void settle_purchase(struct exchange *x) {
-    if (x->reader != NULL && !x->judged.usage.known) {
-        const struct provider_stream_state *state = provider_stream_state(x->reader);
+    const struct provider_stream *read = x->reader != NULL ? x->reader : x->observer;
+    if (read != NULL && !x->judged.usage.known) {
+        const struct provider_stream_state *state = provider_stream_state(read);
         x->judged.usage = state->answer.usage;
         x->output_bytes = state->output_bytes;
     }

@@ -16,6 +16,32 @@ void stream_open(struct exchange *x) {
     x->reader = provider_stream_new(&options);
 }
 
+enum { OBSERVED_EVENT_BYTES_MAX = 64 << 20 }; // an image is one event, and its usage is in it
+
+void stream_observe(struct exchange *x) {
+    const struct provider_stream_options options = {
+        .dialect = exchange_dialect(x),
+        .endpoint = x->endpoint,
+        .max_event_bytes = OBSERVED_EVENT_BYTES_MAX,
+    };
+    provider_stream_free(x->observer);
+    x->observer = provider_stream_new(&options);
+}
+
+static void on_observed(void *arg, enum provider_emit kind, struct slice bytes) {
+    (void)arg;
+    (void)kind;
+    (void)bytes; // went to the client already
+}
+
+void stream_look_at(struct exchange *x, struct slice bytes) {
+    struct error ignored;
+    if (!provider_stream_feed(x->observer, bytes, on_observed, x, &ignored)) {
+        provider_stream_free(x->observer); // its usage stays unknown
+        x->observer = NULL;
+    }
+}
+
 // What is known when the stream is whole: usage, cost, and the summary line.
 static void settle_stream(struct exchange *x) {
     const struct provider_stream_state *state = provider_stream_state(x->reader);
@@ -88,12 +114,11 @@ static void on_emit(void *arg, enum provider_emit kind, struct slice bytes) {
         give_gathered(x);
 }
 
-static void end_broken(struct exchange *x, const char *why) {
-    x->ended_by = ENDED_BY_PROVIDER;
-    x->error = API_ERROR_UPSTREAM_ERROR;
+static void end_broken(struct exchange *x, enum attempt_end end, const char *why) {
+    x->error = judge_blame(x, end);
     settle_stream(x);
     struct buffer event = {0};
-    provider_stream_error(x->endpoint, API_ERROR_UPSTREAM_ERROR, slice_of(why), &event);
+    provider_stream_error(x->endpoint, x->error, slice_of(why), &event);
     reply_begin(x);
     reply_stream(x, buffer_slice(&event));
     if (x->request != NULL)
@@ -111,8 +136,8 @@ void stream_data(struct exchange *x, struct slice bytes) {
     give_gathered(x);
     x->feed = SLICE_NONE;
     if (!fed) {
-        dispatch_cancel(x);
-        end_broken(x, err.text);
+        dispatch_cancel(x, SLICE("too_large")); // of an event, that is
+        end_broken(x, ATTEMPT_TOO_LARGE, err.text);
         return;
     }
     if (x->first_token_ns == 0 && provider_stream_state(x->reader)->first_token)
@@ -133,6 +158,21 @@ static void never_began(struct exchange *x, const struct attempt_result *result)
         judge_unanswered(x, &as);
 }
 
+static const char *why_broken(const struct exchange *x, const struct provider_stream_state *state,
+                              enum attempt_end end) {
+    if (state->is_error)
+        return "The provider ended the stream with an error.";
+    if (end == ATTEMPT_TOTAL_TIMEOUT && x->deadline_ms > 0)
+        return "The request's time was over before the stream was complete.";
+    if (end == ATTEMPT_IDLE_TIMEOUT || end == ATTEMPT_TOTAL_TIMEOUT)
+        return "The provider's stream took too long.";
+    return "The provider's stream ended before it was complete.";
+}
+
+bool stream_is_done(const struct exchange *x) {
+    return x->reader != NULL && provider_stream_state(x->reader)->done;
+}
+
 void stream_done(struct exchange *x, const struct attempt_result *result) {
     if (result->end == ATTEMPT_OK) // else an event that was begun is a broken one
         provider_stream_end(x->reader, on_emit, x);
@@ -147,8 +187,7 @@ void stream_done(struct exchange *x, const struct attempt_result *result) {
         log_write(LOG_WARNING, "%.*s: provider %.*s: stream cut: %s: %.*s", SLICE_ARG(x->id),
                   SLICE_ARG(x->candidates[x->candidate].provider->name),
                   attempt_end_name(result->end), SLICE_ARG(result->detail));
-        end_broken(x, state->is_error ? "The provider ended the stream with an error."
-                                      : "The provider's stream ended before it was complete.");
+        end_broken(x, result->end, why_broken(x, state, result->end));
         return;
     }
     settle_stream(x);

@@ -48,7 +48,7 @@ bool provider_request_header_passes(struct slice name) {
         "anthropic-*",  "x-stainless-*",   "traceparent",     "tracestate",
         "baggage",      "idempotency-key", "x-request-id",    "x-client-request-id",
         "http-referer", "x-title",         "accept-language", "x-goog-*",
-        "api-version",
+        "api-version",  "content-encoding", // or the body is noise
     };
     // Google's other way to send a key.
     return in_list(name, passing, FARTHING_COUNT(passing)) &&

@@ -195,6 +195,10 @@ void attempt_destroy(struct attempt *a) {
     arena_free(a->arena);
 }
 
+bool attempt_was_sent(const struct attempt *a) {
+    return transfer_was_sent(a);
+}
+
 void attempt_cancel(struct attempt *a) {
     if (a->state == ATTEMPT_DOOMED || a->state == ATTEMPT_DONE)
         return;

@@ -147,6 +147,18 @@ def test_scope_user(counted, start):
     assert f.post(body=question(user="a")).cache == "hit"  # the API's own field says it too
 
 
+@pytest.mark.parametrize("asked,baseline", [
+    ("openai/big", None), ("big", None), ("auto", None), ("openai/small", "0.000013"), ("small", "0.000013")])
+def test_the_baseline_is_of_the_model_that_was_asked_for(provider, start, asked, baseline):
+    f = start(models='model "openai/big" { input_price = "10 usd" output_price = "10 usd" }\n'
+                     'model "openai/small" { input_price = "1 usd" output_price = "1 usd" }\n'
+                     'tier "cheap" { models = {"openai/small"} }',
+              extra='route "r" { override_model = true tiers = {"cheap"} }')
+    f.post(body=question(model=asked))
+    row = f.rows()[0]
+    assert (row["model"], row["cost_usd"], row["baseline_cost_usd"]) == ("small", "0.000013", baseline)
+
+
 def test_tenants_do_not_share(counted, start):
     keys = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("ka", "kb", "kb2")}
     f = start(extra=f'tenant "a" {{ keys = {{"sha256:{keys["ka"]}"}} }}\n'
@@ -295,6 +307,31 @@ def test_what_an_answer_repeats_of_its_asker_is_not_kept(provider, farthing):
     again = farthing.post("/responses", {**body, "user": "bob"})
     assert again.cache == "hit" and (again.json["user"], again.json["metadata"]) == (None, {})
     assert again.json["output"] == first.json["output"]
+
+
+def test_embeddings_have_no_stream(provider, farthing):
+    provider.answer = lambda r, c: reply(c, body={
+        "object": "list", "model": "m", "usage": {"prompt_tokens": 4, "total_tokens": 4},
+        "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}]})
+    body = {"model": "openai/gpt-4o-mini", "input": "x", "stream": True}
+    assert [farthing.post("/embeddings", body).cache for _ in range(2)] == ["miss", "hit"]
+    assert "cannot be replayed" not in farthing.log()
+
+
+@pytest.mark.parametrize("prompt,caches", [
+    (["a", "b"], ["miss", "miss"]), ([[1], [2]], ["miss", "miss"]), (["a"], ["miss", "hit"]),
+    ([1, 2], ["miss", "hit"]), ("a", ["miss", "hit"])])
+def test_of_many_prompts_none_may_be_missing(provider, farthing, prompt, caches):
+    provider.answer = lambda r, c: reply(c, body={
+        "id": "cmpl-1", "object": "text_completion", "created": 1, "model": "m",
+        "choices": [{"text": "x", "index": 0, "logprobs": None, "finish_reason": "stop"}]})
+    body = {"model": "openai/gpt-4o-mini", "prompt": prompt}
+    assert [farthing.post("/completions", body).cache for _ in range(2)] == caches
+
+
+def test_null_in_metadata_says_nothing(farthing):
+    farthing.post(body=question(metadata={"farthing_feature": None, "farthing_cache": None}))
+    assert farthing.rows()[0]["feature"] is None
 
 
 def test_a_body_with_two_meanings_is_refused(provider, farthing):

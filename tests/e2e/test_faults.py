@@ -139,6 +139,40 @@ def test_a_gzip_bomb(provider, farthing):
     assert int(peak.split()[1]) < (512 << 10)  # 64 MiB are read of it, twice that while it grows
 
 
+@pytest.mark.parametrize("status", [200, 500])
+def test_an_answer_without_end(provider, farthing, status):
+    def answer(_request, connection):
+        connection.sendall(b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\n\r\n" % status)
+        while True:  # until the proxy hangs up
+            connection.sendall(b"0" * 1000000)
+
+    provider.answer = answer
+    assert farthing.post().status == 502
+    row = farthing.rows()[0]
+    assert [a["reason"] for a in row["attempts"]] == ["too_large"] and row["ended_by"] == "provider"
+
+
+def test_an_event_that_is_too_large(provider, farthing):
+    def answer(_request, connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + chat_events()[0])
+        connection.sendall(b"data: " + b"x" * (9 << 20))
+        connection.recv(1)
+
+    provider.answer = answer
+    got = farthing.post(body=question(stream=True))
+    assert got.cut and b"too large" in got.body
+    assert [a["reason"] for a in farthing.rows()[0]["attempts"]] == ["too_large"]
+
+
+@pytest.mark.parametrize("body", [{"moved": True}, b""])
+def test_a_redirect_is_no_answer(provider, farthing, body):
+    provider.answer = lambda r, c: reply(c, 307, body, {"Location": "http://127.0.0.1:1/"})
+    got = farthing.post()
+    assert got.status == 502 and "redirect" in got.json["error"]["message"] and got.headers["location"] is None
+    row = farthing.rows()[0]
+    assert (row["success"], row["cost_usd"], row["ended_by"]) == (False, "0", "provider")
+
+
 def test_a_failure_is_tried_again_and_shown(provider, farthing):
     statuses = iter([500, 429, 200])
 
@@ -170,8 +204,24 @@ def test_a_deadline_ends_the_attempts(provider, farthing):
     provider.answer = lambda r, c: None
     got = farthing.post(headers={"x-farthing-deadline-ms": "100"})
     assert got.status == 504 and farthing.rows()[0]["ended_by"] == "deadline"
+    assert "deadline of 100 ms" in got.json["error"]["message"]
     wrong = farthing.post(headers={"x-farthing-deadline-ms": "soon"})
     assert wrong.status == 400
+
+
+@pytest.mark.parametrize("headers,ender", [({"x-farthing-deadline-ms": "300"}, "deadline"), ({}, "provider")])
+def test_a_stream_that_takes_too_long(provider, start, headers, ender):
+    f = start(provider.url, provider='idle_timeout = "%s"' % ("20s" if headers else "100ms"))
+
+    def answer(_request, connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + chat_events()[0])
+        connection.recv(1)  # until the proxy hangs up
+
+    provider.answer = answer
+    got = f.post(body=question(stream=True), headers=headers)
+    row = f.rows()[0]
+    assert got.cut and b'"upstream_timeout"' in got.body
+    assert (row["ended_by"], row["error_code"]) == (ender, "upstream_timeout")
 
 
 def test_max_inflight_of_a_provider(provider, start):
@@ -209,6 +259,31 @@ def test_other_paths_pass_through_unread(provider, farthing):
     assert provider.requests[0].target == "/v1/files?purpose=x" and provider.requests[0].body == blob
     row = farthing.rows()[0]
     assert (row["status"], row["cost_usd"], row["endpoint"]) == (201, "0", "other")
+
+
+def test_a_compressed_body_passes_with_its_coding(provider, farthing):
+    provider.answer = lambda r, c: reply(c, body={})
+    packed = gzip.compress(b"{}")
+    farthing.post("/files", body=packed, headers={"Content-Encoding": "gzip"})
+    assert provider.requests[0].headers["content-encoding"] == "gzip" and provider.requests[0].body == packed
+
+
+def test_what_passes_through_has_one_model_too(provider, farthing):
+    got = farthing.post("/images/generations", b'{"model":"openai/gpt-4o-mini","model":"x"}')
+    assert got.status == 400 and got.json["error"]["param"] == "model" and provider.requests == []
+
+
+@pytest.mark.parametrize("picture", ["eA==", "x" * (3 << 20)], ids=["small", "large"])
+def test_the_usage_of_a_stream_that_passes_through(provider, start, picture):
+    f = start(models='model "openai/picture" { input_price = "5 usd" output_price = "40 usd" }')
+    last = {"type": "image_generation.completed", "b64_json": picture,
+            "usage": {"input_tokens": 10, "output_tokens": 100, "total_tokens": 110}}
+    event = b"event: image_generation.completed\ndata: " + json.dumps(last).encode() + b"\n\n"
+    provider.answer = stream_answer([b": begun\n\n", event])
+    got = f.post("/images/generations", {"model": "openai/picture", "prompt": "x", "stream": True})
+    assert got.body == b": begun\n\n" + event
+    row = f.rows()[0]
+    assert (row["output_tokens"], row["cost_usd"], row["usage_source"]) == (100, "0.00405", "provider")
 
 
 def test_a_passed_through_answer_that_is_cut(provider, farthing):

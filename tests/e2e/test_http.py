@@ -110,6 +110,22 @@ def test_other_refusals(farthing, request_bytes, status):
     assert json.loads(answers[0][2])["error"]["message"]
 
 
+@pytest.mark.parametrize("path", [
+    "/v1/./chat/completions", "/v1/x/../chat/completions", "/v1/%2e/chat/completions", "/v1/%2E%2e/admin",
+    "/v1//chat/completions", "/v1/%63hat/completions", "/v1/../admin", "/v1/..", "/v1/files/."])
+def test_paths_that_a_provider_reads_as_others(provider, farthing, path):
+    answers = parse(farthing.raw(http_request(path=path, headers="Connection: close\r\n")))
+    assert [a[0] for a in answers] == [400] and provider.requests == []
+    assert farthing.rows()[0]["error_code"] == "invalid_request"
+
+
+@pytest.mark.parametrize("path", ["/v1/files/", "/v1/files/a%2Fb", "/v1/files/a.b/..c", "/v1/files/%zz%"])
+def test_other_paths_go_on_as_they_are(provider, farthing, path):
+    provider.answer = lambda r, c: reply(c, body={})
+    farthing.raw(http_request(path=path, headers="Connection: close\r\n"))
+    assert [r.target for r in provider.requests] == [path]
+
+
 @pytest.mark.parametrize("sent", [b"POST /v1/chat", HEAD + HOST, HEAD + HOST + LENGTH + b"\r\n{",
                                   HEAD + HOST + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{"])
 def test_requests_that_do_not_come_to_an_end(start, sent):

@@ -175,6 +175,30 @@ def test_drain_ends_what_takes_too_long(provider, start):
     connection.close()
 
 
+def test_what_outlives_its_client_leaves_a_row_at_the_end(provider, start):
+    provider.answer = lambda r, c: c.recv(1)  # until the proxy hangs up
+    f = start(extra='route "r" { on_client_gone = "finish" }', server='drain_timeout = "100ms"')
+    connection = f.connect()
+    connection.sendall(http_request())
+    eventually(lambda: provider.requests, "the request")
+    connection.close()
+    assert f.stop() == 0
+    assert [(r["ended_by"], r["status"], r["error_code"]) for r in f.rows()] == \
+        [("shutdown", 503, "shutting_down")]
+
+
+def test_asked_twice_to_end(provider, farthing):
+    provider.answer = lambda r, c: c.recv(1)
+    connection = farthing.connect()
+    connection.sendall(http_request())
+    eventually(lambda: provider.requests, "the request")
+    for signal_number in (signal.SIGTERM, signal.SIGHUP, signal.SIGTERM):
+        seen = len(farthing.log())
+        farthing.process.send_signal(signal_number)
+        eventually(lambda: len(farthing.log()) > seen, "a word about it")
+    assert farthing.process.wait(20) == 0 and farthing.rows()[0]["ended_by"] == "shutdown"
+
+
 def test_no_row_is_lost_on_sigterm(farthing):
     for i in range(200):
         farthing.post(headers={"x-farthing-feature": f"f{i % 3}"})
@@ -359,6 +383,13 @@ def test_what_clients_say_cannot_break_rows_or_lines(farthing):
     farthing.stop()
     kept = table(farthing, "select feature, user_id, run_id from requests")
     assert kept == [(r["feature"], r["user_id"], r["run_id"]) for r in rows]
+
+
+@pytest.mark.parametrize("path", ["/chat/completions", "/images/generations"])
+def test_a_model_may_not_be_endless(provider, farthing, path):
+    answer = farthing.post(path, {"model": "openai/" + "a" * 1000000, "messages": []})
+    assert answer.status == 400 and answer.json["error"]["param"] == "model"
+    assert provider.requests == [] and len(json.dumps(farthing.rows()[0])) < 5000
 
 
 # ----------------------------------------------------------------------- demo

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness import (USAGE, chat_events, chunk, eventually, hang_up, http_request, question, read_all, read_until,
+from harness import (USAGE, chat_events, chunk, eventually, free_port, hang_up, http_request, question, read_all, read_until,
                      reply, stream_answer, unchunk)
 
 BYPASS = "x-farthing-cache: bypass\r\n"
@@ -157,6 +157,27 @@ def test_a_client_that_goes_away_cancels_the_purchase(provider, farthing):
     assert row["attempts"][0]["reason"] == "cancelled"
 
 
+def test_a_client_that_hangs_up_at_done_has_all_of_it(provider, farthing):
+    ends = threading.Event()
+
+    def answer(_request, connection):
+        stream_head(connection)
+        connection.sendall(b"".join(chat_events()))
+        ends.wait(20)  # its end comes later, as it does from many providers
+        hang_up(connection)
+
+    provider.answer = answer
+    connection = farthing.connect()
+    connection.sendall(http_request(question(stream=True)))
+    read_until(connection, b"[DONE]\n\n")
+    connection.close()
+    row = farthing.rows()[0]
+    ends.set()
+    assert (row["status"], row["success"], row["usage_source"]) == (200, True, "provider")
+    assert [a["reason"] for a in row["attempts"]] == ["ok"]
+    assert farthing.post().cache == "hit"
+
+
 def test_a_client_that_goes_away_before_the_first_byte(provider, farthing):
     provider.answer = lambda r, c: c.recv(1)  # until the proxy hangs up
     connection = farthing.connect()
@@ -166,6 +187,50 @@ def test_a_client_that_goes_away_before_the_first_byte(provider, farthing):
     eventually(lambda: provider.gone, "cancelling")
     row = farthing.rows()[0]
     assert (row["status"], row["ended_by"]) == (499, "client")
+
+
+def test_what_was_never_sent_costs_nothing_when_the_client_leaves(provider, start):
+    provider.answer = lambda r, c: c.recv(1)  # until the proxy hangs up
+    f = start(server="workers = 1", provider="max_inflight = 1")
+    first, second = f.connect(), f.connect()
+    first.sendall(http_request(question("first")))
+    eventually(lambda: provider.requests, "the request")
+    second.sendall(http_request(question("second" * 1000)))
+    eventually(lambda: 'farthing_inflight{tenant="default"} 2' in f.metrics(), "the second in its queue")
+    second.close()
+    row = f.rows()[0]
+    assert (row["ended_by"], row["cost_usd"], row["usage_source"]) == ("client", "0", None)
+    first.close()
+    assert f.rows(2)[1]["usage_source"] == "estimated"
+
+
+def test_a_pause_after_an_attempt_that_failed_costs_nothing(start):
+    f = start(f"http://127.0.0.1:{free_port()}/v1",
+              provider='retry { attempts = 3 backoff = "1h" backoff_max = "1h" }')
+    connection = f.connect()
+    connection.sendall(http_request())
+    eventually(lambda: 'farthing_inflight{tenant="default"} 1' in f.metrics(), "the request")
+    connection.close()
+    row = f.rows()[0]
+    assert (row["ended_by"], row["cost_usd"], row["usage_source"]) == ("client", "0", None)
+
+
+def test_the_time_of_a_cancelled_attempt_is_its_own(provider, farthing):
+    def answer(_request, connection):
+        if len(provider.requests) == 1:
+            time.sleep(0.3)  # the first one's
+            reply(connection, 500, {})
+        else:
+            connection.recv(1)
+
+    provider.answer = answer
+    connection = farthing.connect()
+    connection.sendall(http_request())
+    eventually(lambda: len(provider.requests) == 2, "the second attempt")
+    connection.close()
+    row = farthing.rows()[0]
+    first, second = (a["latency_ms"] for a in row["attempts"])
+    assert first >= 300 and first + second <= row["latency_ms"]
 
 
 def test_a_purchase_may_be_finished_for_the_cache(provider, start):
@@ -185,6 +250,23 @@ def test_a_purchase_may_be_finished_for_the_cache(provider, start):
     row = f.rows()[0]
     assert row["usage_source"] == "provider" and row["cost_usd"] == "0.000003"
     assert f.post().cache == "hit"
+
+
+def test_a_client_that_leaves_amid_the_second_attempt_is_waited_for(provider, start):
+    def answer(_request, connection):
+        if len(provider.requests) == 1:
+            reply(connection, 500, {})
+        else:
+            connection.recv(1)  # until the proxy hangs up
+
+    provider.answer = answer
+    f = start(extra='route "r" { on_client_gone = "wait 50ms" }')
+    connection = f.connect()
+    connection.sendall(http_request())
+    eventually(lambda: len(provider.requests) == 2, "the second attempt")
+    connection.close()
+    row = f.rows()[0]
+    assert row["ended_by"] == "client" and [a["reason"] for a in row["attempts"]] == ["status", "cancelled"]
 
 
 def test_a_slow_reader_pauses_the_provider(provider, farthing):

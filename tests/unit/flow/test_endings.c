@@ -177,6 +177,19 @@ static void the_proxy_may_be_stopped_at_any_moment(void **state) {
         }
 }
 
+static void what_outlives_its_client_leaves_a_row_when_the_proxy_stops(void **state) {
+    (void)state;
+    for (int turns = 4; turns < TURNS_MAX; turns += 2) {
+        struct world *w = world_new("on_client_gone = \"finish\"");
+        char *request = request_of(1);
+        close(open_request(w, request, turns));
+        for (int i = 0; i < 3; i++) // the proxy sees that it has gone
+            loopback_turn(w->loop);
+        free(request);
+        world_end(w, 1);
+    }
+}
+
 static void the_configuration_may_change_at_any_moment(void **state) {
     (void)state;
     for (int turns = 1; turns < TURNS_MAX; turns += 3) {
@@ -204,6 +217,7 @@ int main(void) {
         cmocka_unit_test(a_client_may_leave_at_any_moment),
         cmocka_unit_test(the_provider_may_die_at_any_moment),
         cmocka_unit_test(the_proxy_may_be_stopped_at_any_moment),
+        cmocka_unit_test(what_outlives_its_client_leaves_a_row_when_the_proxy_stops),
         cmocka_unit_test(the_configuration_may_change_at_any_moment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

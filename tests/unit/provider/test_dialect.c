@@ -81,7 +81,7 @@ static const struct {
     {"keep-alive", false, false},
     {"host", false, false},
     {"content-length", false, false},
-    {"content-encoding", false, false},
+    {"content-encoding", true, false},
     {"accept-encoding", false, false},
     {"expect", false, false},
     {"date", false, false},
