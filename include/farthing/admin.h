@@ -7,6 +7,7 @@
 #include "farthing/config.h"
 #include "farthing/http.h"
 #include "farthing/ledger.h"
+#include "farthing/limits.h"
 #include "farthing/store.h"
 
 enum admin_state { ADMIN_STARTING, ADMIN_SERVING, ADMIN_DRAINING };
@@ -17,6 +18,7 @@ struct admin_sources {
     struct cache *cache;   // may be NULL
     struct store *store;   // may be NULL
     struct ledger *ledger;
+    struct limits *limits;
     unsigned workers;
 };
 

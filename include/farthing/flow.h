@@ -9,6 +9,7 @@
 #include "farthing/config.h"
 #include "farthing/http.h"
 #include "farthing/ledger.h"
+#include "farthing/limits.h"
 #include "farthing/store.h"
 #include "farthing/upstream.h"
 
@@ -18,6 +19,7 @@ struct flow_shared {
     struct store *store;       // NULL: no store
     struct ledger *ledger;
     struct upstream_shared *upstream;
+    struct limits *limits;
 };
 
 struct flow; // one loop's share

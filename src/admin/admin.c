@@ -29,6 +29,10 @@ static void count_reload(struct slice result, int64_t by) {
     metric_add(metric_series(&reloads_family, &result), by);
 }
 
+static const struct metric_family queue_family = {
+    "farthing_queue_depth", "Requests that wait for a place of their tenant's.", METRIC_GAUGE,
+    {"tenant"}, NULL, 0, 0, 0};
+
 struct admin *admin_new(const struct admin_sources *sources, const struct config *config) {
     struct admin *a = base_calloc(1, sizeof *a);
     a->sources = *sources;
@@ -68,7 +72,13 @@ static void reply(struct http_request *request, int status, struct slice type, s
 
 // ----------------------------------------------------------------- metrics
 
+static void show_queue(void *arg, const struct limits_view *view) {
+    (void)arg;
+    metric_set(metric_series(&queue_family, &view->name), view->queued);
+}
+
 static void refresh_gauges(struct admin *a) {
+    limits_visit(a->sources.limits, show_queue, NULL);
     if (a->sources.cache != NULL) {
         struct cache_stats s;
         cache_stats_get(a->sources.cache, &s);
@@ -150,6 +160,39 @@ static void put_ledger(struct json_writer *w, const struct ledger *ledger) {
     json_object_end(w);
 }
 
+static void put_rate(struct json_writer *w, const char *name, const struct limits_rate_view *rate) {
+    json_key(w, slice_of(name));
+    if (rate->limit <= 0) {
+        json_put_null(w);
+        return;
+    }
+    json_object_begin(w);
+    put_number(w, "limit", rate->limit);
+    put_number(w, "remaining", rate->remaining);
+    put_number(w, "reset_ms", rate->reset_ms);
+    json_object_end(w);
+}
+
+static void put_tenant_limits(void *arg, const struct limits_view *view) {
+    struct json_writer *w = arg;
+    json_key(w, view->name);
+    json_object_begin(w);
+    put_number(w, "running", view->running);
+    put_number(w, "concurrency", view->concurrency);
+    put_number(w, "queued", view->queued);
+    put_number(w, "queue", view->queue);
+    put_rate(w, "requests", &view->requests);
+    put_rate(w, "tokens", &view->tokens);
+    json_object_end(w);
+}
+
+static void put_limits(struct json_writer *w, struct limits *limits) {
+    json_key(w, SLICE("limits"));
+    json_object_begin(w);
+    limits_visit(limits, put_tenant_limits, w);
+    json_object_end(w);
+}
+
 static void serve_status(struct admin *a, struct http_request *request) {
     static const char *const states[] = {"starting", "serving", "draining"};
     struct buffer out = {0};
@@ -171,6 +214,7 @@ static void serve_status(struct admin *a, struct http_request *request) {
     put_number(&w, "models", (int64_t)a->config->model_count);
     put_number(&w, "routes", (int64_t)a->config->route_count);
     put_number(&w, "tenants", (int64_t)a->config->tenant_count);
+    put_limits(&w, a->sources.limits);
     put_cache(&w, a->sources.cache);
     put_store(&w, a->sources.store);
     put_ledger(&w, a->sources.ledger);

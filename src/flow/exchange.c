@@ -1,7 +1,7 @@
 // The story of one request, and the life of the exchange that tells it.
 //
-// Opening runs in one go from receive to recall; buying runs from plan to
-// dispatch, and comes back at judge when the attempt is over. Whatever way an
+// Opening runs from receive to admit, which may wait; then comes recall, which
+// may wait too; buying runs from plan to dispatch, and comes back at judge when the attempt is over. Whatever way an
 // exchange ends, settle and record run exactly once (station_record sees to
 // it), and the memory goes when both the reply and the purchase are over.
 #include "exchange.h"
@@ -14,7 +14,11 @@ static station *const opening[] = {
     station_receive,   // well-formed, within limits?
     station_identify,  // who is asking?
     station_normalize, // what is asked, in canonical form?
-    station_recall,    // have we this answer already?
+    station_admit,     // may this tenant start one more now?
+};
+
+static station *const recalling[] = {
+    station_recall, // have we this answer already?
 };
 
 static station *const buying[] = {
@@ -22,14 +26,20 @@ static station *const buying[] = {
     station_dispatch, // one attempt; judge, settle and record follow it
 };
 
-static void tell(struct exchange *x, station *const *stations, size_t count) {
+// True when none of them ended the exchange or waits.
+static bool tell(struct exchange *x, station *const *stations, size_t count) {
     for (size_t i = 0; i < count; i++)
         if (!stations[i](x))
-            return;
+            return false;
+    return true;
+}
+
+void exchange_resume_after_admit(struct exchange *x) {
+    (void)tell(x, recalling, FARTHING_COUNT(recalling));
 }
 
 void exchange_resume_after_recall(struct exchange *x) {
-    tell(x, buying, FARTHING_COUNT(buying));
+    (void)tell(x, buying, FARTHING_COUNT(buying));
 }
 
 void exchange_go(struct exchange *x, enum exchange_state state) {
@@ -105,6 +115,7 @@ void exchange_release(struct exchange *x) {
     struct flow *f = x->flow;
     if (x->inflight != NULL)
         metric_add(x->inflight, -1);
+    (void)limits_release(&x->ticket);
     free_resources(x);
     f->in_state[x->state]--;
     f->running--;
@@ -157,7 +168,8 @@ void exchange_start(struct flow *f, struct http_request *request) {
     struct exchange *x = exchange_new(f, request);
     http_request_on_end(request, on_reply_end, x);
     exchange_enter(x);
-    tell(x, opening, FARTHING_COUNT(opening));
+    if (tell(x, opening, FARTHING_COUNT(opening)))
+        exchange_resume_after_admit(x);
     exchange_leave(x);
 }
 

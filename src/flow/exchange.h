@@ -9,6 +9,7 @@
 #include <event2/event.h>
 
 #include "farthing/flow.h"
+#include "farthing/limits.h"
 #include "farthing/provider.h"
 #include "farthing/route.h"
 #include "farthing/tenant.h"
@@ -18,6 +19,7 @@ enum { EXCHANGE_CANDIDATES_MAX = 16, EXCHANGE_ATTEMPTS_MAX = 16 };
 // Where an exchange stands. Changed by exchange_go only.
 enum exchange_state {
     EXCHANGE_OPENING,   // receive .. normalize, in one go
+    EXCHANGE_QUEUED,    // waits for a place of its tenant's
     EXCHANGE_RECALLING, // waits for the store's answer
     EXCHANGE_BUYING,    // an attempt runs
     EXCHANGE_PAUSING,   // waits before the next attempt
@@ -45,6 +47,7 @@ struct flow {
     struct event_base *loop;
     struct flow_shared shared;
     struct upstream *upstream;
+    struct limits_loop *limits;
     struct store_client *store;
     const struct config *config;
     struct prices *prices;
@@ -95,6 +98,9 @@ struct exchange {
     int64_t cache_ttl_ms;
     struct cache_key key;
     int64_t deadline_ms; // clock_mono_ms, 0: none
+
+    // admit
+    struct limits_ticket ticket; // given back with the exchange
 
     // recall
     struct cache_lookup *lookup;
@@ -156,6 +162,7 @@ void exchange_go(struct exchange *x, enum exchange_state state);
 void exchange_enter(struct exchange *x);
 void exchange_leave(struct exchange *x);
 // Goes on with the story after the station that waited.
+void exchange_resume_after_admit(struct exchange *x);
 void exchange_resume_after_recall(struct exchange *x);
 // Refuses: error reply, row. Returns false for `return exchange_refuse(...)`.
 bool exchange_refuse(struct exchange *x, enum api_error error, struct slice param, const char *fmt,
@@ -174,6 +181,7 @@ void exchange_end_all(struct flow *f);
 bool station_receive(struct exchange *x);   // receive.c
 bool station_identify(struct exchange *x);  // identify.c
 bool station_normalize(struct exchange *x); // normalize.c
+bool station_admit(struct exchange *x);     // admit.c
 bool station_recall(struct exchange *x);    // recall.c
 bool station_plan(struct exchange *x);      // plan.c
 bool station_dispatch(struct exchange *x);  // dispatch.c
@@ -201,6 +209,9 @@ void attributes_strip(struct exchange *x, struct json_edits *edits);
 
 // ------------------------------------------------------------------- replies
 
+// What the answer's header says of the tenant's limits; admit.c.
+enum { ADMIT_HEADERS_MAX = 12 };
+size_t admit_headers(struct exchange *x, struct api_header out[ADMIT_HEADERS_MAX]);
 // Headers of the contract for this exchange; reply.c. Returns how many.
 enum { REPLY_HEADERS_MAX = 64 };
 size_t reply_headers(struct exchange *x, struct api_header out[REPLY_HEADERS_MAX]);

@@ -10,6 +10,7 @@ struct flow *flow_new(struct event_base *loop, const struct flow_shared *shared,
     f->loop = loop;
     f->shared = *shared;
     f->upstream = upstream_new(loop, shared->upstream);
+    f->limits = limits_loop_new(shared->limits, loop);
     f->store = shared->store != NULL ? store_client_new(shared->store, loop) : NULL;
     flow_set_config(f, config, prices);
     return f;
@@ -91,6 +92,7 @@ void flow_free(struct flow *f) {
     if (f == NULL)
         return;
     exchange_end_all(f); // purchases that outlive their clients
+    limits_loop_free(f->limits);
     store_client_free(f->store);
     upstream_free(f->upstream);
     for (size_t i = 0; i < f->spare_doc_count; i++)

@@ -120,5 +120,7 @@ void station_record(struct exchange *x) {
     fill_origin(x, &row);
     fill_savings(x, &row);
     ledger_record(x->flow->shared.ledger, &row);
+    if (x->usage_source == LEDGER_USAGE_PROVIDER || x->usage_source == LEDGER_USAGE_ESTIMATED)
+        (void)limits_settle(&x->ticket, x->usage.input_tokens + x->usage.output_tokens);
     exchange_go(x, EXCHANGE_SETTLED);
 }

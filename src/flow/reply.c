@@ -46,8 +46,11 @@ size_t reply_headers(struct exchange *x, struct api_header out[REPLY_HEADERS_MAX
         add(out, &count, SLICE("x-farthing-saved-usd"),
             money_text(x, (struct money){cache_entry_answer(x->hit)->cost_pico}));
     add(out, &count, SLICE("Content-Type"), x->content_type);
-    if (x->hit == NULL)
-        for (size_t i = 0; i < x->answer_header_count; i++)
+    // The tenant's own limits stand in place of those of the provider's account.
+    size_t limits = admit_headers(x, out + count);
+    count += limits;
+    for (size_t i = 0; x->hit == NULL && i < x->answer_header_count; i++)
+        if (limits == 0 || !slice_starts_with(x->answer_headers[i].name, SLICE("x-ratelimit-")))
             add(out, &count, x->answer_headers[i].name, x->answer_headers[i].value);
     return count;
 }

@@ -63,7 +63,7 @@ static void settle_purchase(struct exchange *x) {
 
 void station_settle(struct exchange *x) {
     if (x->recorded || x->hit != NULL)
-        return;
+        return; // what comes from the cache uses none of the tenant's tokens
     if (was_bought(x))
         settle_purchase(x);
     else

@@ -19,6 +19,7 @@ struct process {
     struct cache *cache;
     struct ledger *ledger;
     struct upstream_shared *upstream;
+    struct limits *limits;
     struct http_tls *tls;
     struct flow_shared shared;
     struct event_base *loop;
@@ -93,7 +94,9 @@ static bool open_state(struct process *p) {
                                                      p->config->cache.max_entry_bytes, p->store});
     p->prices = load_prices(p->config);
     p->upstream = upstream_shared_new();
-    p->shared = (struct flow_shared){p->cache, p->store, p->ledger, p->upstream};
+    p->limits = limits_new();
+    limits_configure(p->limits, p->config);
+    p->shared = (struct flow_shared){p->cache, p->store, p->ledger, p->upstream, p->limits};
     return true;
 }
 
@@ -118,7 +121,7 @@ static bool open_admin(struct process *p) {
     struct error err;
     struct http_limits limits;
     http_limits_of(p->config, &limits);
-    p->admin = admin_new(&(struct admin_sources){p->cache, p->store, p->ledger,
+    p->admin = admin_new(&(struct admin_sources){p->cache, p->store, p->ledger, p->limits,
                                                  p->config->server.workers},
                          p->config);
     struct http_handler handler = admin_handler(p->admin);
@@ -228,6 +231,7 @@ static void reload(struct process *p) {
     reload_tls(p, config);
     for (unsigned i = 0; i < p->worker_count; i++)
         worker_set_config(p->workers[i], config, prices, p->tls);
+    limits_configure(p->limits, config);
     admin_set_config(p->admin, config);
     if (p->cache != NULL)
         cache_resize(p->cache, config->cache.memory_bytes);
@@ -296,6 +300,7 @@ static void clean_up(struct process *p) {
     ledger_close(p->ledger); // writes what is left, to the store too
     store_close(p->store);
     upstream_shared_free(p->upstream);
+    limits_free(p->limits);
     http_tls_unref(p->tls);
     prices_unref(p->prices);
     config_unref(p->config);

@@ -11,6 +11,7 @@ struct world {
     struct event_base *loop;
     char directory[64], cost_log[96];
     struct ledger *ledger;
+    struct limits *limits;
     const struct config *config;
     struct admin *admin;
     struct http_server *server;
@@ -31,7 +32,8 @@ static int set_up(void **state) {
                              "routing.conf", &messages);
     assert_non_null(w->config);
     buffer_free(&messages);
-    w->admin = admin_new(&(struct admin_sources){NULL, NULL, w->ledger, 3}, w->config);
+    w->limits = limits_new();
+    w->admin = admin_new(&(struct admin_sources){NULL, NULL, w->ledger, w->limits, 3}, w->config);
     const struct http_limits limits = {1 << 20, 8192, 50, 1000, 1000, 1000, 1000, 65536, 0};
     struct http_handler handler = admin_handler(w->admin);
     w->server = http_server_new(w->loop, &limits, &handler);
@@ -45,6 +47,7 @@ static int tear_down(void **state) {
     struct world *w = *state;
     http_server_free(w->server);
     admin_free(w->admin);
+    limits_free(w->limits);
     ledger_close(w->ledger);
     config_unref(w->config);
     event_base_free(w->loop);

@@ -20,6 +20,7 @@ struct world {
     struct ledger *ledger;
     struct cache *cache;
     struct upstream_shared *upstream;
+    struct limits *limits;
     const struct config *config;
     struct mock *mock;
     struct http_server *provider, *server;
@@ -62,7 +63,9 @@ static struct world *world_new(const char *route) {
     buffer_free(&messages);
     w->cache = cache_new(&(struct cache_options){1 << 20, 1 << 18, NULL});
     w->upstream = upstream_shared_new();
-    struct flow_shared shared = {w->cache, NULL, w->ledger, w->upstream};
+    w->limits = limits_new();
+    limits_configure(w->limits, w->config);
+    struct flow_shared shared = {w->cache, NULL, w->ledger, w->upstream, w->limits};
     w->flow = flow_new(w->loop, &shared, w->config, NULL);
     w->server = serve(w, flow_handler(w->flow), &w->port);
     return w;
@@ -83,6 +86,7 @@ static void world_end(struct world *w, int64_t expected_rows) {
     mock_free(w->mock);
     cache_free(w->cache);
     upstream_shared_free(w->upstream);
+    limits_free(w->limits);
     ledger_close(w->ledger);
     config_unref(w->config);
     event_base_free(w->loop);
