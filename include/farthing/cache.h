@@ -30,6 +30,7 @@ struct cache_key_parts {
     struct slice user; // only when the route's scope is user
     struct slice prompt_version, corpus_version;
     struct slice requested_model; // as the client wrote it: independent of the route
+    struct slice variant; // what selects another answer outside of the body: query, beta headers
 };
 
 // SHA-256 over the parts (each length-prefixed) and the canonical request.

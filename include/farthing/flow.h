@@ -34,6 +34,8 @@ void flow_set_config(struct flow *f, const struct config *config, struct prices 
 struct http_handler flow_handler(struct flow *f);
 // From here on new requests are refused with shutting_down.
 void flow_drain(struct flow *f);
+// Ends what runs, with an error to each client that still waits: shutting_down.
+void flow_shut_down(struct flow *f);
 size_t flow_running(const struct flow *f);
 // After the loop's http_server was freed (which ends every exchange).
 void flow_free(struct flow *f);

@@ -55,6 +55,8 @@ bool prices_find(const struct prices *p, struct slice provider, struct slice hos
                  struct slice model, struct slice service_tier, int64_t now_ms, struct price *out)
     FARTHING_MUST_CHECK;
 
+// Is there a price for all that was used? A half-known cost is not one.
+bool price_covers(const struct price *price, const struct api_usage *usage);
 // Exact cost: each kind of token counted once (cached and cache-write tokens
 // are parts of input, reasoning and audio parts of their totals). Computed in
 // 128 bits and rounded up once, to the pico-USD.

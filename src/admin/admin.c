@@ -247,6 +247,12 @@ static const struct {
     {"/readyz", serve_ready},
 };
 
+static void refuse_method(struct http_request *request) {
+    const struct api_header allow = {SLICE("Allow"), SLICE("GET, HEAD")}; // RFC 9110 15.5.6
+    http_reply_error(request, API_ERROR_METHOD_NOT_ALLOWED, 0, SLICE("Only GET is served here."),
+                     SLICE_NONE, &allow, 1);
+}
+
 static void on_request(struct http_request *request, void *arg) {
     struct slice method = http_request_method(request), path = http_request_path(request);
     bool reads = slice_equal(method, SLICE("GET")) || slice_equal(method, SLICE("HEAD"));
@@ -256,8 +262,7 @@ static void on_request(struct http_request *request, void *arg) {
         if (reads)
             pages[i].serve(arg, request);
         else
-            http_reply_error(request, API_ERROR_METHOD_NOT_ALLOWED, 0, SLICE("Only GET is served here."),
-                             SLICE_NONE, NULL, 0);
+            refuse_method(request);
         return;
     }
     http_reply_error(request, API_ERROR_NOT_FOUND, 0,

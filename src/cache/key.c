@@ -65,6 +65,8 @@ bool cache_key_compute(const struct cache_key_parts *parts, const struct json_do
     add_part(digest, parts->prompt_version);
     add_part(digest, parts->corpus_version);
     add_part(digest, parts->requested_model);
+    if (parts->variant.len > 0) // a length cannot be taken for the body's first byte
+        add_part(digest, parts->variant);
     struct dropper d = {.request = request, .endpoint = parts->endpoint};
     bool ok = json_canonical(request, JSON_ROOT, is_dropped, &d, sink, digest, err);
     digest_finish(digest, out->bytes); // also on failure: it is reset for the next

@@ -81,9 +81,16 @@ static void check_route_globs(struct loader *l, cfg_t *section, const struct con
         bool fits = slice_equal(t->routes.items[g], SLICE("*"));
         for (size_t r = 0; r < loader_config(l)->route_count; r++)
             fits = fits || slice_glob(t->routes.items[g], loader_config(l)->routes[r].name);
-        if (!fits)
+        bool is_pattern = slice_find_char(t->routes.items[g], '*') >= 0 ||
+                          slice_find_char(t->routes.items[g], '?') >= 0;
+        if (!fits && is_pattern)
             loader_warn(l, loader_item_line(l, section, "routes", g),
                         "routes: no route fits \"%s\"", loader_shown(l, t->routes.items[g]));
+        else if (!fits)
+            loader_error(l, loader_item_line(l, section, "routes", g),
+                         "routes: there is no route \"%s\" (%s)",
+                         loader_shown(l, t->routes.items[g]),
+                         LOADER_KNOWN(l, loader_config(l)->routes, loader_config(l)->route_count));
     }
 }
 

@@ -201,6 +201,8 @@ bool station_dispatch(struct exchange *x) {
 // --------------------------------------------------------- endings from outside
 
 void dispatch_cancel(struct exchange *x, struct slice reason) {
+    if (x->ticket.state == LIMITS_WAITING)
+        (void)limits_release(&x->ticket);
     if (x->lookup != NULL)
         cache_lookup_cancel(x->lookup);
     x->lookup = NULL;

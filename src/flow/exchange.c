@@ -99,6 +99,25 @@ void exchange_wait(struct exchange *x, int64_t ms, event_callback_fn then) {
     evtimer_add(x->pause, &pause);
 }
 
+void exchange_shut_down_all(struct flow *f) {
+    for (struct exchange *x = f->exchanges, *next; x != NULL; x = next) {
+        next = x->next; // only this one goes, and not before its client has its answer
+        if (x->request == NULL || x->state == EXCHANGE_SETTLED)
+            continue;
+        exchange_enter(x);
+        x->ended_by = ENDED_BY_SHUTDOWN;
+        if (x->reply_begun) {
+            x->reply_status = x->status;
+            stream_shut_down(x);
+        } else {
+            dispatch_cancel(x, SLICE("cancelled"));
+            (void)exchange_refuse(x, API_ERROR_SHUTTING_DOWN, SLICE_NONE,
+                                  "This proxy is shutting down; try again.");
+        }
+        exchange_leave(x);
+    }
+}
+
 void exchange_end_all(struct flow *f) {
     while (f->exchanges != NULL) {
         struct exchange *x = f->exchanges;
@@ -182,6 +201,8 @@ bool exchange_refuse(struct exchange *x, enum api_error error, struct slice para
     va_end(args);
     size_t used = length < 0 ? 0 : (size_t)length < sizeof text ? (size_t)length : sizeof text - 1;
 
+    if (x->tenant == NULL && error != API_ERROR_INVALID_API_KEY)
+        identify_for_the_row(x);
     x->error = error;
     if (x->reply_status == 0)
         x->reply_status = api_error_info(error)->status;

@@ -133,7 +133,6 @@ struct exchange {
     bool answer_overflowed;
     struct provider_stream *reader;
     struct provider_stream *observer; // of a stream that passes through: for its usage
-    struct slice feed, gathered; // within stream_data: what was read, and what of it is to go out
     bool reply_begun;
 
     // judge, settle
@@ -172,6 +171,8 @@ void exchange_count_inflight(struct exchange *x);
 void exchange_wait(struct exchange *x, int64_t ms, event_callback_fn then);
 // The purchase is over: frees the exchange when the reply is over too.
 void exchange_release(struct exchange *x);
+// The drain is over: clients that still wait are told so.
+void exchange_shut_down_all(struct flow *f);
 // The loop ends: what still runs has no client any more, and leaves its row.
 void exchange_end_all(struct flow *f);
 
@@ -204,6 +205,8 @@ void judge_unanswered(struct exchange *x, const struct attempt_result *result);
 // What the client said under one name, as header x-farthing-NAME or metadata
 // farthing_NAME; identify.c.
 void attributes_read(struct exchange *x);
+// For a request that was refused before: whose was it? identify.c.
+void identify_for_the_row(struct exchange *x);
 // Removes the metadata twins from what goes upstream; identify.c.
 void attributes_strip(struct exchange *x, struct json_edits *edits);
 
@@ -216,6 +219,7 @@ size_t admit_headers(struct exchange *x, struct api_header out[ADMIT_HEADERS_MAX
 enum { REPLY_HEADERS_MAX = 64 };
 size_t reply_headers(struct exchange *x, struct api_header out[REPLY_HEADERS_MAX]);
 void reply_whole(struct exchange *x, int status, struct slice body);
+struct slice reply_answered_by(const struct exchange *x); // "provider/model", by its own name
 void reply_begin(struct exchange *x);
 // Bytes of a stream to the client; pauses the attempt when the client is slow.
 void reply_stream(struct exchange *x, struct slice bytes);
@@ -233,6 +237,10 @@ void stream_observe(struct exchange *x); // one that passes through: read on its
 void stream_look_at(struct exchange *x, struct slice bytes);
 void stream_done(struct exchange *x, const struct attempt_result *result);
 bool stream_is_done(const struct exchange *x); // its last event has come
+// The comment line with the final figures, for a stream whose route asks for it.
+void stream_summary(struct exchange *x, struct buffer *line);
+// The proxy ends: the client of a begun stream is told by an error event.
+void stream_shut_down(struct exchange *x);
 void remember(struct exchange *x, struct slice whole_answer); // recall.c: into the cache
 
 struct price_book *price_book_new(const struct config *config, struct prices *prices);

@@ -84,6 +84,11 @@ void flow_drain(struct flow *f) {
     f->draining = true;
 }
 
+void flow_shut_down(struct flow *f) {
+    f->draining = true;
+    exchange_shut_down_all(f);
+}
+
 size_t flow_running(const struct flow *f) {
     return f->running;
 }

@@ -107,7 +107,8 @@ void attributes_strip(struct exchange *x, struct json_edits *edits) {
 
 // Anthropic's SDKs name their key x-api-key; elsewhere it is some header.
 static bool is_anthropic_path(struct slice path) {
-    return slice_starts_with(path, SLICE("/v1/messages"));
+    return slice_starts_with(path, SLICE("/v1/messages")) ||
+           slice_starts_with(path, SLICE("/v1/models"));
 }
 
 static void read_key(struct exchange *x) {
@@ -138,7 +139,7 @@ static bool valid_attributes(struct exchange *x) {
                                "\"%.*s\".",
                                SLICE_ARG(a->cache_ttl));
     struct money ceiling;
-    if (a->max_cost.len > 0 && !money_parse(a->max_cost, &ceiling))
+    if (a->max_cost.len > 0 && (!money_parse(a->max_cost, &ceiling) || ceiling.pico < 0))
         return exchange_refuse(x, API_ERROR_INVALID_REQUEST, SLICE("x-farthing-max-cost-usd"),
                                "x-farthing-max-cost-usd must be an amount such as \"0.05\", not "
                                "\"%.*s\".",
@@ -146,16 +147,30 @@ static bool valid_attributes(struct exchange *x) {
     return true;
 }
 
-bool station_identify(struct exchange *x) {
+static void find_tenant(struct exchange *x) {
     attributes_read(x);
     read_key(x);
     x->tenant = tenant_identify(x->flow->tenants, x->has_client_key ? x->client_key_digest : NULL);
+    if (x->tenant != NULL)
+        exchange_count_inflight(x);
+}
+
+void identify_for_the_row(struct exchange *x) {
+    find_tenant(x);
     if (x->tenant == NULL)
+        x->attributes = (struct attributes){0};
+}
+
+bool station_identify(struct exchange *x) {
+    find_tenant(x);
+    if (x->tenant == NULL) {
+        // Nobody's word: it is not to fill rows and labels.
+        x->attributes = (struct attributes){0};
         return exchange_refuse(x, API_ERROR_INVALID_API_KEY, SLICE_NONE, "%s",
                                x->has_client_key
                                    ? "This API key is not known here."
                                    : "No API key was given: send it as \"Authorization: Bearer "
                                      "KEY\".");
-    exchange_count_inflight(x);
+    }
     return valid_attributes(x);
 }

@@ -15,9 +15,21 @@ static void on_pause_over(evutil_socket_t fd, short what, void *arg) {
     exchange_leave(x);
 }
 
+// Batches, fine-tuning, uploads: done twice they are two. They are tried again
+// only where the provider has not taken them.
+static bool may_repeat(const struct exchange *x, enum attempt_end end, int status) {
+    static const char *const idempotent[] = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS"}; // RFC 9110 9.2.2
+    for (size_t i = 0; i < FARTHING_COUNT(idempotent); i++)
+        if (slice_equal(x->sent.method, slice_of(idempotent[i])))
+            return true;
+    return x->endpoint != API_OTHER || end == ATTEMPT_CONNECT_FAILED ||
+           end == ATTEMPT_CONNECT_TIMEOUT || end == ATTEMPT_QUEUE_TIMEOUT ||
+           (end == ATTEMPT_OK && (status == 429 || status == 503));
+}
+
 bool judge_retry(struct exchange *x, enum attempt_end end, int status) {
-    if (x->request == NULL)
-        return false; // nobody is waiting
+    if (x->request == NULL || !may_repeat(x, end, status))
+        return false; // nobody is waiting, or it is not for us to say
     const struct config_retry *r = &x->candidates[x->candidate].provider->retry;
     const struct retry_policy policy = {r->attempts, r->backoff_ms, r->backoff_max_ms};
     const struct retry_input input = {
@@ -58,7 +70,8 @@ static enum verdict read_whole(struct exchange *x) {
     struct json_doc *doc = json_doc_new();
     struct error err;
     enum verdict verdict = VERDICT_GOOD;
-    if (!json_parse(doc, buffer_slice(&x->answer), NULL, &err)) {
+    if (!json_parse(doc, buffer_slice(&x->answer), NULL, &err) ||
+        (known && json_type_of(doc, JSON_ROOT) != JSON_OBJECT)) {
         verdict = x->status >= 400 || (known && x->status >= 300) ? VERDICT_STATUS
                   : known                                         ? VERDICT_NOT_JSON
                                                                   : VERDICT_GOOD;
@@ -84,6 +97,7 @@ static void give_whole(struct exchange *x) {
     x->reply_status = x->status;
     station_settle(x);
     struct slice body = buffer_slice(&x->answer);
+    remember(x, body); // before the client knows, who may ask again at once, on another loop
     struct buffer stream = {0};
     struct error err;
     // Some servers ignore `stream`: their client still gets the stream it asked for.
@@ -95,7 +109,6 @@ static void give_whole(struct exchange *x) {
         reply_whole(x, x->status, body);
     }
     buffer_free(&stream);
-    remember(x, body);
     station_record(x);
 }
 
@@ -181,6 +194,7 @@ static void refuse_body(struct exchange *x, const char *what) {
 // Followed by nobody: neither here, where the provider's key would go along,
 // nor by the client, whose request would pass by this proxy.
 static void refuse_redirect(struct exchange *x) {
+    attempt_failed_because(x, "status");
     x->ended_by = ENDED_BY_PROVIDER;
     x->answer_header_count = 0; // its Location
     (void)exchange_refuse(x, API_ERROR_UPSTREAM_ERROR, SLICE_NONE,
@@ -227,7 +241,7 @@ void station_judge(struct exchange *x, const struct attempt_result *result) {
         return;
     case VERDICT_NOT_JSON:
         attempt_failed_because(x, "not_json");
-        refuse_body(x, "not valid JSON");
+        refuse_body(x, "not a JSON object");
         return;
     }
 }

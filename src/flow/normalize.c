@@ -25,8 +25,8 @@ static bool read_model(struct exchange *x) {
 }
 
 // A list of strings or of lists of tokens; one list of tokens is one prompt.
-static int64_t count_prompts(const struct exchange *x) {
-    json_ref prompt = json_get(x->doc, JSON_ROOT, SLICE("prompt"));
+static int64_t count_prompts(const struct exchange *x, struct slice member) {
+    json_ref prompt = json_get(x->doc, JSON_ROOT, member);
     if (prompt == JSON_NONE || json_type_of(x->doc, prompt) != JSON_ARRAY)
         return 1;
     int64_t count = 0;
@@ -51,7 +51,9 @@ static void read_options(struct exchange *x) {
     if (choices != JSON_NONE && json_i64(x->doc, choices, &n) && n > 0 && n <= 1024)
         x->n = n;
     if (x->endpoint == API_COMPLETIONS)
-        x->n *= count_prompts(x);
+        x->n *= count_prompts(x, SLICE("prompt"));
+    if (x->endpoint == API_EMBEDDINGS)
+        x->n = count_prompts(x, SLICE("input"));
 }
 
 static bool permitted(const struct config_tenant *tenant, struct slice route) {
@@ -88,11 +90,14 @@ static bool find_route(struct exchange *x) {
         };
         x->route = route_match(x->config, &q);
     }
-    if (x->route != NULL && !permitted(x->tenant, x->route->name))
-        return exchange_refuse(x, API_ERROR_ROUTE_FORBIDDEN, SLICE_NONE,
-                               "Tenant %.*s may not use the route \"%.*s\".",
-                               SLICE_ARG(x->tenant->name), SLICE_ARG(x->route->name));
-    return true;
+    // Where a tenant has a list, what no route fits must be on it too: as "*".
+    if (permitted(x->tenant, x->route != NULL ? x->route->name : SLICE("")))
+        return true;
+    return exchange_refuse(x, API_ERROR_ROUTE_FORBIDDEN, SLICE_NONE,
+                           "Tenant %.*s may not use %s%.*s.", SLICE_ARG(x->tenant->name),
+                           x->route != NULL ? "the route " : "what no route is for",
+                           x->route != NULL ? (int)x->route->name.len : 0,
+                           x->route != NULL ? x->route->name.ptr : "");
 }
 
 static bool directive_is(struct slice list, struct slice name) {
@@ -178,6 +183,22 @@ static bool any_passthrough(const struct config *config) {
     return false;
 }
 
+// What the body does not say and the answer may depend on.
+static struct slice variant_of(struct exchange *x) {
+    static const char *const headers[] = {"openai-beta", "anthropic-beta", "anthropic-version",
+                                          "api-version"};
+    struct buffer text = {0};
+    buffer_append(&text, http_request_query(x->request));
+    for (size_t i = 0; i < FARTHING_COUNT(headers); i++) {
+        struct slice value = http_request_header(x->request, slice_of(headers[i]));
+        if (value.len > 0)
+            buffer_printf(&text, "\n%s:%.*s", headers[i], SLICE_ARG(value));
+    }
+    struct slice variant = text.len > 0 ? arena_copy(x->arena, buffer_slice(&text)) : SLICE_NONE;
+    buffer_free(&text);
+    return variant;
+}
+
 static bool compute_key(struct exchange *x) {
     // Where clients bring the provider's own key, the provider is who checks
     // it: an answer is only given back to the key that bought it.
@@ -204,6 +225,7 @@ static bool compute_key(struct exchange *x) {
         .prompt_version = x->attributes.prompt_version,
         .corpus_version = x->attributes.corpus_version,
         .requested_model = x->requested_model,
+        .variant = variant_of(x),
     };
     struct error err;
     if (!cache_key_compute(&parts, x->doc, &x->key, &err))

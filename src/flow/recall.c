@@ -48,6 +48,19 @@ bool station_recall(struct exchange *x) {
     return false;
 }
 
+// Before the last event, where a bought stream has it too.
+static void insert_summary(struct exchange *x, struct buffer *stream) {
+    size_t at = stream->len > 2 ? stream->len - 2 : 0;
+    while (at >= 2 && memcmp(stream->ptr + at - 2, "\n\n", 2) != 0)
+        at--;
+    if (at < 2)
+        return;
+    struct slice last = arena_copy(x->arena, slice_make(stream->ptr + at, stream->len - at));
+    stream->len = at;
+    stream_summary(x, stream);
+    buffer_append(stream, last);
+}
+
 void reply_from_cache(struct exchange *x) {
     const struct cache_answer *kept = cache_entry_answer(x->hit);
     x->status = x->reply_status = 200;
@@ -78,6 +91,8 @@ void reply_from_cache(struct exchange *x) {
             return;
         }
         x->content_type = SLICE("text/event-stream; charset=utf-8");
+        if (x->route != NULL && x->route->stream_summary)
+            insert_summary(x, &stream);
         body = buffer_slice(&stream);
         x->first_token_ns = clock_mono_ns();
     }

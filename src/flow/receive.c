@@ -2,9 +2,17 @@
 // is JSON where it must be? (HTTP itself was judged by the http room.)
 #include "exchange.h"
 
+// application/json, application/vnd.x+json, in any case (RFC 9110 8.3.1).
+static bool says_json(struct slice type) {
+    struct slice json = SLICE("json");
+    for (size_t i = 0; i + json.len <= type.len; i++)
+        if (slice_equal_nocase(slice_make(type.ptr + i, json.len), json))
+            return true;
+    return false;
+}
+
 static bool content_type_is_json(struct slice type) {
-    // Absent is forgiven: the body is checked anyway.
-    return type.len == 0 || slice_find(type, SLICE("json")) >= 0;
+    return type.len == 0 || says_json(type); // absent is forgiven: the body is checked anyway
 }
 
 static struct json_doc *take_doc(struct flow *f) {
@@ -42,7 +50,7 @@ static bool read_body(struct exchange *x) {
 // A path that is passed through may still name a model and carry attributes.
 static bool peek_body(struct exchange *x, struct slice type) {
     struct slice body = http_request_body(x->request);
-    if (body.len == 0 || slice_find(type, SLICE("json")) < 0)
+    if (body.len == 0 || !says_json(type))
         return true;
     x->doc = take_doc(x->flow);
     struct error err;

@@ -85,6 +85,11 @@ void station_record(struct exchange *x) {
         x->attempts[x->attempt_count - 1].cost = x->cost;
     }
     uint64_t now = clock_mono_ns();
+    int64_t latency_ms = ms_between(x->started_ns, now);
+    // Parts are rounded by themselves, and must not exceed the whole for that.
+    for (size_t i = 0; i < x->attempt_count; i++)
+        if (x->attempts[i].latency_ms > latency_ms)
+            x->attempts[i].latency_ms = latency_ms;
     const struct attributes *a = &x->attributes;
     struct cost_row row = {
         .ts_ms = x->started_wall_ms,
@@ -112,9 +117,9 @@ void station_record(struct exchange *x) {
         .retry_cost = x->retry_cost,
         .cache = record_cache_word(x),
         .ended_by = ender_word(x->ended_by),
-        .latency_ms = ms_between(x->started_ns, now),
+        .latency_ms = latency_ms,
         .ttft_ms = x->first_token_ns != 0 ? ms_between(x->started_ns, x->first_token_ns) : -1,
-        .queue_ms = x->queue_ms,
+        .queue_ms = x->queue_ms < latency_ms ? x->queue_ms : latency_ms,
         .overhead_us = (int64_t)((x->inside_ns + (now - x->entered_ns)) / 1000u),
     };
     fill_origin(x, &row);

@@ -12,12 +12,19 @@ static struct slice money_text(struct exchange *x, struct money m) {
     return arena_copy(x->arena, slice_make(text, money_format(m, text)));
 }
 
-static struct slice answered_by(const struct exchange *x) {
+// The names of the row: what a hit tells is what its purchase told.
+struct slice reply_answered_by(const struct exchange *x) {
+    struct slice provider = SLICE_NONE, model = SLICE_NONE;
     if (x->hit != NULL) {
-        const struct cache_answer *kept = cache_entry_answer(x->hit);
-        return arena_printf(x->arena, "%.*s/%.*s", SLICE_ARG(kept->provider), SLICE_ARG(kept->model));
+        provider = cache_entry_answer(x->hit)->provider;
+        model = cache_entry_answer(x->hit)->model;
+    } else if (x->candidate_count > 0) {
+        provider = x->candidates[x->candidate].provider->name;
+        model = x->candidates[x->candidate].upstream_model;
     }
-    return x->candidate_count > 0 ? x->candidates[x->candidate].name : SLICE_NONE;
+    if (model.len == 0)
+        return provider;
+    return arena_printf(x->arena, "%.*s/%.*s", SLICE_ARG(provider), SLICE_ARG(model));
 }
 
 static struct slice tier_name(const struct exchange *x) {
@@ -34,10 +41,11 @@ size_t reply_headers(struct exchange *x, struct api_header out[REPLY_HEADERS_MAX
     if (x->route != NULL)
         add(out, &count, SLICE("x-farthing-route"), x->route->name);
     add(out, &count, SLICE("x-farthing-tier"), tier_name(x));
-    add(out, &count, SLICE("x-farthing-model"), answered_by(x));
-    if (x->attempt_count > 0)
+    add(out, &count, SLICE("x-farthing-model"), reply_answered_by(x));
+    size_t attempts = x->attempt_count + (x->attempt != NULL); // the one that runs is not noted yet
+    if (attempts > 0)
         add(out, &count, SLICE("x-farthing-attempts"),
-            arena_printf(x->arena, "%zu", x->attempt_count));
+            arena_printf(x->arena, "%zu", attempts));
     // A stream's figures are not known when its head is sent.
     bool known = x->cost_known && (x->reader == NULL || x->hit != NULL);
     if (known)
@@ -45,6 +53,12 @@ size_t reply_headers(struct exchange *x, struct api_header out[REPLY_HEADERS_MAX
     if (x->hit != NULL && cache_entry_answer(x->hit)->cost_known)
         add(out, &count, SLICE("x-farthing-saved-usd"),
             money_text(x, (struct money){cache_entry_answer(x->hit)->cost_pico}));
+    // What is Farthing's own word and may pass: a provider that is down, a restart.
+    bool may_pass = x->error == API_ERROR_SHUTTING_DOWN ||
+                    ((x->error == API_ERROR_UPSTREAM_ERROR || x->error == API_ERROR_UPSTREAM_TIMEOUT) &&
+                     x->reply_status >= 500);
+    if (may_pass && x->retry_after.len == 0 && !slice_equal(x->should_retry, SLICE("false")))
+        add(out, &count, SLICE("Retry-After"), SLICE("1"));
     add(out, &count, SLICE("Content-Type"), x->content_type);
     // The tenant's own limits stand in place of those of the provider's account.
     size_t limits = admit_headers(x, out + count);

@@ -34,10 +34,9 @@ static bool bills_tokens(const struct exchange *x) {
 static void price_purchase(struct exchange *x) {
     const struct route_candidate *c = &x->candidates[x->candidate];
     const struct price *price = price_book_find(x->flow->book, x->config, c, x->judged.service_tier);
-    x->cost_known = price != NULL;
-    if (price == NULL)
-        return;
-    x->cost = price_cost(price, &x->usage);
+    x->cost_known = price != NULL && price_covers(price, &x->usage);
+    if (x->cost_known)
+        x->cost = price_cost(price, &x->usage);
 }
 
 static void settle_purchase(struct exchange *x) {

@@ -53,17 +53,18 @@ static void settle_stream(struct exchange *x) {
     station_settle(x);
 }
 
-static void write_summary(struct exchange *x) {
-    struct buffer line = {0};
+void stream_summary(struct exchange *x, struct buffer *line) {
     struct json_writer w;
     char text[MONEY_TEXT_MAX];
-    BUFFER_LITERAL(&line, ": farthing ");
-    json_write_start(&w, &line);
+    BUFFER_LITERAL(line, ": farthing ");
+    json_write_start(&w, line);
     json_object_begin(&w);
     json_key(&w, SLICE("request_id"));
     json_put_string(&w, x->id);
     json_key(&w, SLICE("model"));
-    json_put_string(&w, x->candidates[x->candidate].name);
+    json_put_string(&w, reply_answered_by(x));
+    json_key(&w, SLICE("cache"));
+    json_put_string(&w, record_cache_word(x));
     json_key(&w, SLICE("cost_usd"));
     if (x->cost_known)
         json_put_string(&w, slice_make(text, money_format(x->cost, text)));
@@ -74,47 +75,33 @@ static void write_summary(struct exchange *x) {
     json_key(&w, SLICE("output_tokens"));
     json_put_i64(&w, x->usage.output_tokens);
     json_object_end(&w);
-    BUFFER_LITERAL(&line, "\n\n");
+    BUFFER_LITERAL(line, "\n\n");
+}
+
+static void write_summary(struct exchange *x) {
+    struct buffer line = {0};
+    stream_summary(x, &line);
     reply_stream(x, buffer_slice(&line));
     buffer_free(&line);
 }
 
-// Events that lie together in what was read go out together: one write for
-// each read, not for each event.
-static void give_gathered(struct exchange *x) {
-    if (x->gathered.len == 0)
-        return;
-    struct slice bytes = x->gathered;
-    x->gathered = SLICE_NONE;
-    reply_begin(x);
-    reply_stream(x, bytes);
-}
-
-static bool lies_within(struct slice whole, struct slice part) {
-    return part.ptr >= whole.ptr && part.ptr + part.len <= whole.ptr + whole.len;
-}
-
 static void on_emit(void *arg, enum provider_emit kind, struct slice bytes) {
     struct exchange *x = arg;
-    bool summary = kind == PROVIDER_EMIT_DONE && x->route != NULL && x->route->stream_summary;
-    bool adjoins = x->gathered.len > 0 && x->gathered.ptr + x->gathered.len == bytes.ptr;
-    if (summary || !adjoins)
-        give_gathered(x);
-    if (summary) {
+    if (kind == PROVIDER_EMIT_DONE && x->route != NULL && x->route->stream_summary) {
         settle_stream(x);
         reply_begin(x);
         write_summary(x);
     }
-    if (adjoins && x->gathered.len > 0)
-        x->gathered.len += bytes.len;
-    else
-        x->gathered = bytes;
-    // The reader's own memory does not outlive this call.
-    if (!lies_within(x->feed, bytes))
-        give_gathered(x);
+    reply_begin(x);
+    reply_stream(x, bytes);
 }
 
 static void end_broken(struct exchange *x, enum attempt_end end, const char *why) {
+    struct cost_attempt *last = &x->attempts[x->attempt_count - 1];
+    if (end == ATTEMPT_OK) // as HTTP it was whole
+        last->reason = provider_stream_state(x->reader)->is_error
+                           ? SLICE("error_in_200")
+                           : slice_of(attempt_end_name(ATTEMPT_TRUNCATED));
     x->error = judge_blame(x, end);
     settle_stream(x);
     struct buffer event = {0};
@@ -131,11 +118,7 @@ void stream_data(struct exchange *x, struct slice bytes) {
     if (x->state == EXCHANGE_SETTLED)
         return;
     struct error err;
-    x->feed = bytes;
-    bool fed = provider_stream_feed(x->reader, bytes, on_emit, x, &err);
-    give_gathered(x);
-    x->feed = SLICE_NONE;
-    if (!fed) {
+    if (!provider_stream_feed(x->reader, bytes, on_emit, x, &err)) {
         dispatch_cancel(x, SLICE("too_large")); // of an event, that is
         end_broken(x, ATTEMPT_TOO_LARGE, err.text);
         return;
@@ -195,13 +178,31 @@ void stream_done(struct exchange *x, const struct attempt_result *result) {
         x->ended_by = ENDED_BY_PROVIDER;
         x->error = API_ERROR_UPSTREAM_ERROR;
     }
-    reply_begin(x);
-    if (x->request != NULL)
-        http_reply_finish(x->request);
     x->judged_whole = state->answer.complete && !state->is_error;
     struct buffer answer = {0};
     if (x->cacheable && x->judged_whole && provider_stream_answer(x->reader, &answer))
         remember(x, buffer_slice(&answer));
     buffer_free(&answer);
+    reply_begin(x);
+    if (x->request != NULL)
+        http_reply_finish(x->request);
+    station_record(x);
+}
+
+void stream_shut_down(struct exchange *x) {
+    struct buffer event = {0};
+    dispatch_cancel(x, SLICE("cancelled"));
+    x->error = API_ERROR_SHUTTING_DOWN;
+    if (x->reader != NULL)
+        settle_stream(x);
+    else
+        station_settle(x); // one that passes through
+    if (x->reader != NULL || x->observer != NULL) {
+        provider_stream_error(x->endpoint, x->error,
+                              SLICE("This proxy is shutting down; try again."), &event);
+        reply_stream(x, buffer_slice(&event));
+    }
+    buffer_free(&event);
+    http_reply_abort(x->request);
     station_record(x);
 }

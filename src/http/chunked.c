@@ -51,8 +51,13 @@ static bool step(struct scan_chunks *c, char byte, bool *done) {
         return byte == '\n';
     case CHUNK_TRAILER:
         c->overhead++;
-        c->state = byte == '\r' ? CHUNK_END_LF : CHUNK_TRAILER_IN;
-        return byte == '\r' || !control;
+        c->state = byte == '\r' ? CHUNK_END_LF : CHUNK_TRAILER_NAME;
+        return byte == '\r' || scan_is_token(slice_make(&byte, 1));
+    case CHUNK_TRAILER_NAME:
+        c->overhead++;
+        if (byte == ':')
+            c->state = CHUNK_TRAILER_IN;
+        return byte == ':' || scan_is_token(slice_make(&byte, 1));
     case CHUNK_TRAILER_IN:
         c->overhead++;
         if (byte == '\r')

@@ -90,7 +90,8 @@ enum chunk_state {
     CHUNK_DATA_CR,
     CHUNK_DATA_LF,
     CHUNK_TRAILER,    // start of a trailer line
-    CHUNK_TRAILER_IN, // within one
+    CHUNK_TRAILER_NAME,
+    CHUNK_TRAILER_IN, // within its value
     CHUNK_TRAILER_LF,
     CHUNK_END_LF,
 };

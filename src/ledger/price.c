@@ -40,10 +40,21 @@ static __int128 output_cost(const struct price *p, const struct api_usage *u) {
            times(audio, or_else(p->output_audio, p->output)) + times(left, or_else(p->output, 0));
 }
 
-struct money price_cost(const struct price *price, const struct api_usage *usage) {
-    const struct price *p = price;
+// The step by length of context that this request is on.
+static const struct price *step_of(const struct price *p, const struct api_usage *usage) {
     while (p->above != NULL && p->step_above > 0 && usage->input_tokens > p->step_above)
         p = p->above;
+    return p;
+}
+
+bool price_covers(const struct price *price, const struct api_usage *usage) {
+    const struct price *p = step_of(price, usage);
+    return (usage->input_tokens <= 0 || p->input >= 0 || p->request >= 0) &&
+           (usage->output_tokens <= 0 || p->output >= 0 || p->request >= 0);
+}
+
+struct money price_cost(const struct price *price, const struct api_usage *usage) {
+    const struct price *p = step_of(price, usage);
     __int128 million = 1000000;
     __int128 cost = (input_cost(p, usage) + output_cost(p, usage) + million - 1) / million;
     cost += or_else(p->request, 0);

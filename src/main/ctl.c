@@ -32,19 +32,37 @@ static void on_answer(struct evhttp_request *request, void *arg) {
     event_base_loopbreak(a->loop);
 }
 
+// "127.0.0.1:4001", "[::1]:4001", ":4001" (as the file may say it).
+static bool split_address(const char *address, char *host, size_t room, unsigned short *port) {
+    const char *colon = strrchr(address, ':');
+    uint64_t number;
+    if (colon == NULL || !slice_to_u64(slice_of(colon + 1), &number) || number == 0 || number > 65535)
+        return false;
+    struct slice name = slice_make(address, (size_t)(colon - address));
+    if (name.len >= 2 && name.ptr[0] == '[' && name.ptr[name.len - 1] == ']')
+        name = slice_make(name.ptr + 1, name.len - 2);
+    else if (slice_find_char(name, ':') >= 0 || slice_find_char(name, '/') >= 0)
+        return false;
+    if (name.len == 0)
+        name = SLICE("127.0.0.1");
+    if (name.len >= room)
+        return false;
+    memcpy(host, name.ptr, name.len);
+    host[name.len] = '\0';
+    *port = (unsigned short)number;
+    return true;
+}
+
 static bool get(const char *admin, const char *path, struct answer *a) {
     char host[256];
-    const char *colon = strrchr(admin, ':');
-    int port = colon != NULL ? atoi(colon + 1) : 0;
-    if (port <= 0 || (size_t)(colon - admin) >= sizeof host) {
+    unsigned short port;
+    if (!split_address(admin, host, sizeof host, &port)) {
         fprintf(stderr, "farthingctl: \"%s\" is no address; expected host:port\n", admin);
         return false;
     }
-    memcpy(host, admin, (size_t)(colon - admin));
-    host[colon - admin] = '\0';
     a->loop = event_base_new();
     struct evhttp_connection *c =
-        evhttp_connection_base_new(a->loop, NULL, host, (unsigned short)port);
+        evhttp_connection_base_new(a->loop, NULL, host, port);
     evhttp_connection_set_timeout(c, 10);
     struct evhttp_request *request = evhttp_request_new(on_answer, a);
     evhttp_add_header(evhttp_request_get_output_headers(request), "Host", admin);
@@ -121,6 +139,8 @@ int main(int argc, char **argv) {
     }
     if (command != NULL && strcmp(command, "status") == 0)
         return status(admin, as_json);
+    if (command != NULL && command[0] != '\0')
+        fprintf(stderr, "farthingctl: there is no command \"%s\"\n", command);
     fputs(usage, stderr);
     return 2;
 }

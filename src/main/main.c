@@ -19,7 +19,8 @@ static const char usage[] =
     "         --words N                length of answers\n"
     "       farthing --version | --help\n"
     "\n"
-    "SIGHUP reloads the configuration and reopens the cost log; SIGTERM drains.\n";
+    "SIGHUP reloads the configuration and reopens the cost log; SIGTERM and SIGINT drain,\n"
+    "a second one ends at once. Exit status: 0, 1 when it cannot run, 2 for wrong options.\n";
 
 static int fail_usage(const char *what, const char *word) {
     fprintf(stderr, "farthing: %s%s%s\n%s", what, word != NULL ? ": " : "", word != NULL ? word : "",
@@ -50,9 +51,14 @@ static int test_config(const char *path) {
     const struct config *config = load(path);
     if (config == NULL)
         return 1;
-    printf("%s: the configuration is valid\n", path);
+    struct error err;
+    bool ok = process_check(config, &err); // the files that it names
+    if (ok)
+        printf("%s: the configuration is valid\n", path);
+    else
+        fprintf(stderr, "%s: %s\n", path, err.text);
     config_unref(config);
-    return 0;
+    return ok ? 0 : 1;
 }
 
 static int run(const char *path) {
@@ -73,7 +79,8 @@ static int run_demo(void) {
     struct buffer text = {0}, messages = {0};
     demo_config(&text, demo_mock_port(mock), directory);
     const struct config *config = config_load_text(buffer_slice(&text), "demo", &messages);
-    fwrite(messages.ptr, 1, messages.len, stderr);
+    if (messages.len > 0)
+        fwrite(messages.ptr, 1, messages.len, stderr);
     static const char hello[] =
         "\n"
         "Farthing runs with a mock provider. In another terminal, twice (a miss, then a hit):\n"
@@ -129,7 +136,11 @@ int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN); // a closed connection is an error value of the write
     const char *file = NULL;
     bool test = false;
-    if (argc >= 2 && strcmp(argv[1], "demo") == 0)
+    if (argc >= 3 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0)) {
+        fputs(usage, stdout);
+        return 0;
+    }
+    if (argc == 2 && strcmp(argv[1], "demo") == 0)
         return run_demo();
     if (argc >= 2 && strcmp(argv[1], "mock") == 0)
         return run_mock(argc, argv);

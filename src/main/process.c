@@ -33,7 +33,6 @@ struct process {
 };
 
 static bool fail(const struct error *err) {
-    log_write(LOG_ERROR, "%s", err->text);
     fprintf(stderr, "farthing: %s\n", err->text);
     return false;
 }
@@ -325,6 +324,22 @@ static void say_hello(const struct process *p, const char *hello) {
         fputs(hello, stdout);
         fflush(stdout);
     }
+}
+
+bool process_check(const struct config *config, struct error *err) {
+    if (config->server.tls_certificate.len > 0) {
+        struct http_tls *tls = load_tls(config, err);
+        if (tls == NULL)
+            return false;
+        http_tls_unref(tls);
+    }
+    if (config->log.prices.len == 0)
+        return true;
+    char *path = slice_dup(config->log.prices);
+    struct prices *prices = prices_load(path, err);
+    free(path);
+    prices_unref(prices);
+    return prices != NULL;
 }
 
 int process_run(const struct config *config, const char *path, const char *hello) {

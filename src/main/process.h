@@ -9,6 +9,8 @@
 
 // Serves until SIGTERM or SIGINT; takes over the reference. path NULL: nothing
 // to reload from. `hello` is printed when it serves. The exit status.
+// What the configuration names and a start would need: certificate, price file.
+bool process_check(const struct config *config, struct error *err);
 int process_run(const struct config *config, const char *path, const char *hello);
 void process_wait_for_signal(void);
 

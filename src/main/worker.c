@@ -7,7 +7,7 @@
 
 #include "process.h"
 
-enum { DRAIN_CHECK_MS = 10 };
+enum { DRAIN_CHECK_MS = 10, LAST_WORDS_MS = 50 };
 
 struct worker {
     struct event_base *loop;
@@ -158,9 +158,13 @@ static void take_drain(struct worker *w, struct order *o) {
     event_add(w->drain_check, &pause);
 }
 
+// Those who still wait are told; their answers go out while the loop turns a
+// last time.
 static void take_stop(struct worker *w, struct order *o) {
     (void)o;
-    event_base_loopbreak(w->loop);
+    const struct timeval last_words = {0, LAST_WORDS_MS * 1000};
+    flow_shut_down(w->flow);
+    event_base_loopexit(w->loop, &last_words);
 }
 
 void worker_set_config(struct worker *w, const struct config *config, struct prices *prices,

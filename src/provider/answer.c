@@ -107,7 +107,7 @@ void provider_read_answer(enum provider_dialect d, enum api_endpoint e, const st
         read_message(doc, arena, out);
         break;
     case API_EMBEDDINGS:
-        out->complete = json_first(doc, json_get(doc, JSON_ROOT, SLICE("data"))) != JSON_NONE;
+        out->complete = (int64_t)json_count(doc, json_get(doc, JSON_ROOT, SLICE("data"))) >= n;
         break;
     case API_MODELS:
     case API_OTHER:

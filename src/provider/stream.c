@@ -88,8 +88,12 @@ bool provider_stream_feed(struct provider_stream *s, struct slice bytes, provide
 
 static void on_last_event(void *arg, const struct sse_event *event) {
     struct provider_stream *s = arg;
-    if (event->has_data)
-        s->last_passing = stream_read_event(s, event);
+    if (!event->has_data)
+        return;
+    s->last_passing = stream_read_event(s, event);
+    struct error ignored;
+    s->last_is_whole = slice_equal(event->data, SLICE("[DONE]")) ||
+                       json_parse(s->doc, event->data, NULL, &ignored);
 }
 
 void provider_stream_end(struct provider_stream *s, provider_on_emit *on_emit, void *arg) {
@@ -97,13 +101,15 @@ void provider_stream_end(struct provider_stream *s, provider_on_emit *on_emit, v
     if (rest.len == 0)
         return;
     // Some servers leave out the last blank line: it is read as if it were
-    // there, and the client gets what was sent.
+    // there, and the client gets what was sent. Half an event, though, would
+    // swallow the error that has to follow it.
     struct buffer copy = {0};
     buffer_append(&copy, rest);
     s->last_passing = PASS_EVENT;
+    s->last_is_whole = false;
     if (!sse_feed(s->sse, SLICE("\n\n"), on_last_event, s))
         s->budget.failed = true;
-    if (s->last_passing != PASS_NOT)
+    if (s->last_passing != PASS_NOT && s->last_is_whole)
         on_emit(arg, s->last_passing == PASS_DONE ? PROVIDER_EMIT_DONE : PROVIDER_EMIT_EVENT,
                 buffer_slice(&copy));
     buffer_free(&copy);

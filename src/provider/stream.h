@@ -28,6 +28,7 @@ struct provider_stream {
     struct provider_stream_state state;
     struct buffer kept[KEPT_COUNT];
     enum passing last_passing;
+    bool last_is_whole; // within provider_stream_end: not broken off amid its data
     struct usage_report usage;
     struct choice_set seen, finished;
     bool broke_off;      // a choice ended by the provider's failure

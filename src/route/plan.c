@@ -97,10 +97,14 @@ static bool add_qualified(struct plan *p, struct slice name) {
     return true;
 }
 
+// Counting tokens and batches of messages are Anthropic's too.
+static bool is_anthropic(const struct route_question *q) {
+    return q->endpoint == API_MESSAGES || slice_starts_with(q->path, SLICE("/v1/messages/"));
+}
+
 static const struct config_provider *only_speaker(const struct config *config,
-                                                  enum api_endpoint endpoint) {
-    struct slice wanted =
-        endpoint == API_MESSAGES ? SLICE("anthropic") : SLICE("openai");
+                                                  const struct route_question *q) {
+    struct slice wanted = is_anthropic(q) ? SLICE("anthropic") : SLICE("openai");
     const struct config_provider *found = NULL;
     for (size_t i = 0; i < config->provider_count; i++) {
         if (!slice_equal(config->providers[i].dialect, wanted))
@@ -120,7 +124,8 @@ static bool bare_name_is(const struct config_model *model, struct slice name) {
 }
 
 // Every provider that declares it: the first is asked, the others stand in.
-static bool add_bare(struct plan *p, enum api_endpoint endpoint, struct slice name) {
+static bool add_bare(struct plan *p, const struct route_question *q) {
+    struct slice name = q->model;
     size_t before = p->count;
     for (size_t i = 0; i < p->config->model_count; i++) {
         const struct config_model *model = &p->config->models[i];
@@ -129,7 +134,7 @@ static bool add_bare(struct plan *p, enum api_endpoint endpoint, struct slice na
     }
     if (p->count > before)
         return true;
-    const struct config_provider *provider = only_speaker(p->config, endpoint);
+    const struct config_provider *provider = only_speaker(p->config, q);
     if (provider == NULL)
         return false;
     add_undeclared(p, provider, name);
@@ -171,14 +176,14 @@ size_t route_plan(const struct config *config, const struct config_route *route,
     if (tier == NULL && !by_route && !any_model)
         tier = config_tier_find(config, q->model);
     if (tier == NULL && !by_route && !any_model && !add_qualified(&p, q->model) &&
-        !add_bare(&p, q->endpoint, q->model)) {
+        !add_bare(&p, q)) {
         (void)explain(&p, q, err);
         return 0;
     }
     add_chain(&p, route, tier);
     // Paths that name no model (files, audio, batches) need only a provider.
     if (p.count == 0 && q->model.len == 0) {
-        const struct config_provider *provider = only_speaker(config, q->endpoint);
+        const struct config_provider *provider = only_speaker(config, q);
         if (provider == NULL)
             provider = &config->providers[0];
         add(&p, (struct route_candidate){.provider = provider, .name = provider->name});

@@ -83,7 +83,11 @@ void shard_open(struct shard *s, struct upstream *u) {
     curl_multi_setopt(s->multi, CURLMOPT_TIMERFUNCTION, on_timer_change);
     curl_multi_setopt(s->multi, CURLMOPT_TIMERDATA, s);
     curl_multi_setopt(s->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_KEPT);
-    curl_multi_setopt(s->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
+    // HTTP/2 with one stream at a time on a connection. Sharing it, libcurl
+    // (7.88) holds up to 32 MiB of a paused stream while others keep the
+    // connection read, and sends a cancelled one's RST_STREAM only with what
+    // comes next, while the provider goes on and bills.
+    curl_multi_setopt(s->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
 }
 
 void shard_close(struct shard *s) {

@@ -222,7 +222,7 @@ static void set_options(struct attempt *a, struct handle *h) {
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)a->target.connect_timeout_ms);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
                      tls ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, tls ? 1L : 0L); // rather a stream than a connection
+    curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 0L); // see transfer_stop
     if (a->body.len > 65536)
         curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, 256L * 1024);
     if (tls)
@@ -234,6 +234,9 @@ static void set_options(struct attempt *a, struct handle *h) {
 void transfer_stop(struct attempt *a) {
     if (a->handle == NULL)
         return;
+    // Closes the connection of what is not over (shard.c); of what is, libcurl
+    // has already done with it as it should.
+    curl_easy_setopt(a->handle->easy, CURLOPT_FORBID_REUSE, 1L);
     if (a->shard != NULL)
         curl_multi_remove_handle(a->shard->multi, a->handle->easy);
     give_handle_back(a->queue, a->handle);

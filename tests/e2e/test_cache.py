@@ -79,6 +79,14 @@ def test_spelling_does_not_matter(counted, farthing):
     assert again.cache == "hit"
 
 
+def test_what_the_body_does_not_say_is_part_of_the_key(counted, farthing):
+    ask = lambda path, **headers: farthing.post(path, headers=headers).cache
+    assert [ask("/chat/completions"), ask("/chat/completions?api-version=1"),
+            ask("/chat/completions?api-version=2"), ask("/chat/completions?api-version=1")] == \
+        ["miss", "miss", "miss", "hit"]
+    assert [ask("/chat/completions", **{"OpenAI-Beta": "x=1"}) for _ in range(2)] == ["miss", "hit"]
+
+
 @pytest.mark.parametrize("header", ["prompt-version", "corpus-version"])
 def test_versions_are_part_of_the_key(counted, farthing, header):
     caches = [farthing.post(headers={f"x-farthing-{header}": v}).cache for v in ("1", "2", "1")]
@@ -332,6 +340,17 @@ def test_of_many_prompts_none_may_be_missing(provider, farthing, prompt, caches)
 def test_null_in_metadata_says_nothing(farthing):
     farthing.post(body=question(metadata={"farthing_feature": None, "farthing_cache": None}))
     assert farthing.rows()[0]["feature"] is None
+
+
+def test_embeddings_that_are_not_all_there_are_not_kept(provider, farthing):
+    def answer(request, connection):
+        reply(connection, body={"object": "list", "model": "m", "usage": {"prompt_tokens": 4, "total_tokens": 4},
+                                "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}]})
+
+    provider.answer = answer
+    for text, expected in ((["a", "b"], "miss"), (["a"], "hit"), ("a", "hit"), ([1, 2], "hit")):
+        body = {"model": "openai/gpt-4o-mini", "input": text}
+        assert [farthing.post("/embeddings", body).cache for _ in range(2)][1] == expected
 
 
 def test_a_body_with_two_meanings_is_refused(provider, farthing):

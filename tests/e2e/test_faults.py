@@ -38,6 +38,7 @@ FAULTS = {
                                 {"not_json"}),
     "half of the JSON": (raw(OK + b"Content-Length: 20\r\n\r\n" + BODY[:20]), 502, "upstream_error",
                          {"not_json"}),
+    "no object": (raw(OK + b"Content-Length: 2\r\n\r\n[]"), 502, "upstream_error", {"not_json"}),
     "an empty body": (raw(OK + b"Content-Length: 0\r\n\r\n"), 502, "upstream_error", {"not_json"}),
     "a body that is cut": (raw(OK + LONG + BODY), 502, "upstream_error", {"truncated"}),
     "a chunk that is cut": (raw(OK + b"Transfer-Encoding: chunked\r\n\r\nfff\r\n" + BODY), 502,
@@ -261,6 +262,13 @@ def test_other_paths_pass_through_unread(provider, farthing):
     assert (row["status"], row["cost_usd"], row["endpoint"]) == (201, "0", "other")
 
 
+def test_what_is_done_twice_if_tried_twice_is_not(provider, farthing):
+    provider.answer = lambda r, c: reply(c, 500, {})
+    assert farthing.post("/batches", {}).status == 500 and len(provider.requests) == 1
+    provider.answer = lambda r, c: reply(c, 503, {})
+    assert farthing.post("/batches", {}).status == 503 and len(provider.requests) == 4
+
+
 def test_a_compressed_body_passes_with_its_coding(provider, farthing):
     provider.answer = lambda r, c: reply(c, body={})
     packed = gzip.compress(b"{}")
@@ -317,6 +325,30 @@ def test_clients_that_cut_their_connections_leave_a_row_each(provider, farthing)
     assert len({r["request_id"] for r in rows}) == 20 and {r["status"] for r in rows} == {499}
 
 
+def test_a_price_that_is_half_known_is_none(provider, start):
+    f = start(models='model "openai/own" { input_price = "1 usd" }')
+    assert f.post(body=question(model="openai/own")).status == 200
+    assert f.rows()[0]["cost_usd"] is None
+
+
+def test_the_head_of_a_stream_counts_its_attempts(provider, farthing):
+    def answer(request, connection):
+        if len(provider.requests) == 1:
+            reply(connection, 500, {})
+        else:
+            chat_answer(request, connection)
+
+    provider.answer = answer
+    assert farthing.post(body=question(stream=True)).headers["x-farthing-attempts"] == "2"
+    assert len(farthing.rows()[0]["attempts"]) == 2
+
+
+def test_a_hit_names_the_model_as_its_purchase_did(provider, start):
+    f = start(models='model "openai/own" { upstream_model = "gpt-4o-mini" }')
+    names = {f.post(body=question(model="openai/own")).headers["x-farthing-model"] for _ in range(2)}
+    assert names == {"openai/gpt-4o-mini"}
+
+
 def test_unknown_models_have_no_price_and_one_warning(provider, start):
     f = start(models="")
     for i in range(3):
@@ -324,6 +356,17 @@ def test_unknown_models_have_no_price_and_one_warning(provider, start):
     assert [r["cost_usd"] for r in f.rows(3)] == [None] * 3
     assert f.log().count("house-model") == 1
     assert "farthing_unpriced_requests_total" in f.metrics()
+
+
+def test_anthropics_other_paths_go_to_who_speaks_them(provider, start):
+    other = Provider(lambda r, c: reply(c, body={"input_tokens": 3}))
+    f = start(models="", extra='provider "claude" { dialect = "anthropic" '
+                               f'base_url = "{other.url}" api_key = "k" }}')
+    f.post("/messages/count_tokens", {"model": "claude-x", "messages": []})
+    f.post("/messages/batches", {"requests": []})
+    assert [r.target for r in other.requests] == ["/v1/messages/count_tokens", "/v1/messages/batches"]
+    assert provider.requests == []
+    other.close()
 
 
 def test_two_providers_do_not_mix(provider, start):

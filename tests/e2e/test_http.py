@@ -70,6 +70,7 @@ HOSTILE = {
     "a chunk size that is none": HEAD + HOST + b"Transfer-Encoding: chunked\r\n\r\n0x2\r\n{}\r\n0\r\n\r\n",
     "a chunk with a bare LF": HEAD + HOST + b"Transfer-Encoding: chunked\r\n\r\n2\n{}\r\n0\r\n\r\n",
     "a chunk longer than it says": HEAD + HOST + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}}\r\n0\r\n\r\n",
+    "a blank before a trailer's colon": HEAD + HOST + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX : y\r\n\r\n",
     "a huge chunk size": HEAD + HOST + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffff1\r\n",
     "a TLS hello": bytes.fromhex("16030100c8010000c40303") + b"x" * 50,
     "noise": b"\xff\xfe\x00\x01" * 20,
@@ -256,7 +257,12 @@ def test_bodies_that_are_no_requests(provider, farthing, body, param):
     assert answer.headers["x-should-retry"] == "false"
     row = farthing.rows()[0]
     assert (row["status"], row["cost_usd"], row["success"]) == (400, "0", False)
+    assert row["tenant_id"] == "default"
     assert provider.requests == []
+
+
+def test_a_media_type_in_any_case(provider, farthing):
+    assert farthing.post(headers={"Content-Type": "APPLICATION/JSON; Charset=UTF-8"}).status == 200
 
 
 @pytest.mark.parametrize("type_", ["text/plain", "application/xml", "multipart/form-data; boundary=x"])

@@ -220,3 +220,18 @@ def test_status_shows_the_limits(held, start):
     assert limits["requests"]["limit"] == 60 and limits["requests"]["remaining"] == 59
     held.go_on.set()
     read_until(connection, b"200")
+
+
+def test_a_tenant_with_a_list_of_routes_has_nothing_else(provider, start):
+    f = start(extra='route "support" { match { features = {"support_*"} } }\n'
+                    'route "other" { match { features = {"other"} } }\n'
+                    + tenant("a", 'routes = {"sup*"}') + tenant("b", 'routes = {"*"}') + tenant("c"))
+
+    def status(name, feature):
+        answer = f.post(headers={**key(name), "x-farthing-feature": feature})
+        assert answer.status == 200 or answer.json["error"]["code"] == "route_forbidden"
+        return answer.status
+
+    assert [status("a", x) for x in ("support_x", "other", "nothing")] == [200, 403, 403]
+    for name in ("b", "c"):
+        assert [status(name, x) for x in ("support_x", "other", "nothing")] == [200, 200, 200]

@@ -13,7 +13,7 @@ import urllib.request
 
 import pytest
 
-from harness import (FARTHING, FARTHINGCTL, chat_answer, chat_events, eventually, hang_up, http_request, question,
+from harness import (FARTHING, FARTHINGCTL, chat_answer, chat_events, eventually, free_port, hang_up, http_request, question,
                      read_all, read_until, reply)
 
 
@@ -80,11 +80,14 @@ def test_the_sample_of_the_tree():
     ('server { listen = {"0.0.0.0:4000"} }', 1, ["tenant"]),
     ('server { tls_certificate = "x" }', 1, ["tls_key"]),
     ('server {', None, []),
+    (PROVIDER + 'server { tls_certificate = "/nonexistent.pem" tls_key = "/nonexistent.key" }', None,
+     ["/nonexistent.pem"]),
+    (PROVIDER + 'log { prices = "/nonexistent.json" }', None, ["/nonexistent.json"]),
 ])
 def test_errors_name_the_place_and_what_would_be_right(tmp_path, text, line, words):
     code, said = check(tmp_path, text)
     assert code == 1
-    assert re.search(rf"^FILE:{line or chr(92) + 'd+'}: ", said, re.M), said
+    assert re.search(rf"^FILE:{line}: " if line else r"^FILE(:\d+)?: ", said, re.M), said
     for word in words:
         assert word in said
 
@@ -173,6 +176,28 @@ def test_drain_ends_what_takes_too_long(provider, start):
     row = f.rows()[0]
     assert row["ended_by"] == "shutdown" and row["success"] is False
     connection.close()
+
+
+def test_who_still_waits_at_the_end_is_told(provider, start):
+    def answer(request, connection):
+        if request.json.get("stream"):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + chat_events()[1])
+        connection.recv(1)  # until the proxy hangs up
+
+    provider.answer = answer
+    f = start(server='drain_timeout = "100ms"')
+    whole, stream = f.connect(), f.connect()
+    whole.sendall(http_request(question("whole")))
+    stream.sendall(http_request(question("stream", stream=True)))
+    received = read_until(stream, b"Hello")
+    eventually(lambda: len(provider.requests) == 2, "both requests")
+    assert f.stop() == 0
+    refused = read_all(whole)
+    assert refused.startswith(b"HTTP/1.1 503 ") and b'"code":"shutting_down"' in refused
+    assert b"Retry-After: 1\r\n" in refused
+    ended = read_all(stream, received)
+    assert b'"code":"shutting_down"' in ended and b"[DONE]" not in ended and not ended.endswith(b"0\r\n\r\n")
+    assert {(r["ended_by"], r["error_code"]) for r in f.rows(2)} == {("shutdown", "shutting_down")}
 
 
 def test_what_outlives_its_client_leaves_a_row_at_the_end(provider, start):
@@ -295,8 +320,8 @@ def test_a_corrupted_store_is_moved_aside(farthing):
 
 def test_few_descriptors(provider, start):
     f = start(server="workers = 1 keepalive_timeout = \"1h\"")
-    resource.prlimit(f.process.pid, resource.RLIMIT_NOFILE, (60, 60))
-    many = [f.connect() for _ in range(80)]
+    resource.prlimit(f.process.pid, resource.RLIMIT_NOFILE, (120, 120))
+    many = [f.connect() for _ in range(150)]
     eventually(lambda: "cannot accept" in f.log(), "the report")
     for connection in many:
         connection.close()
@@ -358,6 +383,44 @@ def test_farthingctl_status(farthing):
     nobody = subprocess.run([FARTHINGCTL, "--admin", "127.0.0.1:1", "status"], capture_output=True,
                             text=True, timeout=20)
     assert nobody.returncode != 0 and "127.0.0.1:1" in nobody.stderr
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:4001", "127.0.0.1", "::1:4001", "127.0.0.1:65536",
+                                     "127.0.0.1:40x", ""])
+def test_farthingctl_says_what_is_no_address(address):
+    done = subprocess.run([FARTHINGCTL, "--admin", address, "status"], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 1 and f'"{address}" is no address' in done.stderr
+
+
+def test_farthingctl_speaks_ipv6_too(start):
+    port = free_port()
+    f = start(server=f'admin_listen = "[::1]:{port}"')
+    done = subprocess.run([FARTHINGCTL, "--admin", f"[::1]:{port}", "status"], capture_output=True, text=True,
+                          timeout=20)
+    assert done.returncode == 0 and "serving" in done.stdout, f.log() + done.stderr
+
+
+def test_farthingctl_names_a_command_that_is_none():
+    done = subprocess.run([FARTHINGCTL, "stauts"], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 2 and '"stauts"' in done.stderr
+
+
+@pytest.mark.parametrize("args", [["-t", "-c"], ["-c"]])
+def test_the_order_of_options_does_not_matter(tmp_path, args):
+    file = tmp_path / "routing.conf"
+    file.write_text(PROVIDER)
+    done = run(*args, str(file), *([] if "-t" in args else ["-t"]))
+    assert done.returncode == 0 and "valid" in done.stdout
+
+
+@pytest.mark.parametrize("args", [["demo", "--help"], ["mock", "--help"]])
+def test_help_behind_a_command(args):
+    done = run(*args)
+    assert done.returncode == 0 and done.stdout.startswith("usage: farthing")
+
+
+def test_a_word_behind_demo():
+    assert run("demo", "please").returncode == 2
 
 
 def test_no_secret_is_written_anywhere(provider, start):

@@ -183,7 +183,7 @@ def test_unknown_key_and_known_key(start, provider):
     openai.OpenAI(base_url=f.url, api_key="good-key").chat.completions.create(
         model="gpt-4o-mini", messages=MESSAGES)
     rows = f.rows(2)
-    assert [r["tenant_id"] for r in rows] == [None, "acme"]
+    assert [r["tenant_id"] for r in rows] == [None, "acme"] and rows[0]["feature"] is None
     assert "bad-key" not in f.log() + f.cost_log.read_text()
 
 

@@ -100,6 +100,15 @@ def test_what_the_client_said_of_stream_options_is_kept(provider, farthing):
                                                            "include_usage": True}
 
 
+def test_a_provider_that_ends_amid_an_event(provider, farthing):
+    provider.answer = stream_answer(chat_events()[:2] + [b'data: {"id":"x","choi'])
+    data, whole = get_stream(farthing)
+    assert not whole and data.startswith(b"".join(chat_events()[:2]))
+    last = data[len(b"".join(chat_events()[:2])):]
+    assert json.loads(last.removeprefix(b"data: "))["error"]["code"] == "upstream_error"
+    assert farthing.rows()[0]["attempts"][0]["reason"] == "truncated"
+
+
 @pytest.mark.parametrize("how", ["cut", "ended", "error event"])
 def test_a_provider_that_dies_amid_its_stream(provider, farthing, how):
     events = chat_events()[:2]
@@ -314,6 +323,11 @@ def test_the_summary_is_a_comment_before_done(provider, start):
     assert whole and lines[-2] == b"data: [DONE]" and lines[-3].startswith(b": farthing ")
     summary = json.loads(lines[-3].removeprefix(b": farthing "))
     assert summary["cost_usd"] == f.rows()[0]["cost_usd"] == "0.000003"
+    again = f.post(body=question(stream=True, **ASKED))  # from the cache too
+    lines = again.body.split(b"\n\n")
+    assert again.cache == "hit" and lines[-2] == b"data: [DONE]"
+    summary = json.loads(lines[-3].removeprefix(b": farthing "))
+    assert (summary["cost_usd"], summary["cache"]) == ("0", "hit")
 
 
 def test_a_stream_for_an_old_client_ends_with_the_connection(provider, farthing):

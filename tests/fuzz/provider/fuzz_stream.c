@@ -133,7 +133,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct provider_stream *b = feed_all(&choice, text, size, &whole);
     CHECK(slice_equal(buffer_slice(&pieces.bytes), buffer_slice(&whole.bytes)));
     if (!choice.swallow_usage)
-        CHECK(slice_equal(buffer_slice(&whole.bytes), text));
+        CHECK(slice_starts_with(text, buffer_slice(&whole.bytes))); // but for half an event
     check_usage(&provider_stream_state(a)->answer.usage);
     CHECK(provider_stream_state(a)->output_bytes == provider_stream_state(b)->output_bytes);
     bool assembled = provider_stream_answer(a, &from_pieces);

@@ -276,7 +276,7 @@ static void test_empty_and_missing_parts_are_one(void **state) {
 static void test_known_key(void **state) {
     (void)state;
     struct cache_key_parts p = {API_CHAT_COMPLETIONS, SLICE("acme"), SLICE("u1"), SLICE("v2"),
-                                SLICE("c3"), SLICE("gpt-4o")};
+                                SLICE("c3"), SLICE("gpt-4o"), SLICE_NONE};
     struct cache_key key = key_with(
         p, "{\"model\":\"gpt-4o\",\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}],"
            "\"temperature\":0.0,\"stream\":true}");

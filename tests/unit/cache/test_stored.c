@@ -245,6 +245,7 @@ static void test_failing_store_is_harmless(void **state) {
     store_flush(p->store);
     sqlite3 *db;
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    sqlite3_busy_timeout(db, 10000); // the store's own thread writes too
     assert_int_equal(sqlite3_exec(db, "ALTER TABLE entries RENAME TO away", NULL, NULL, NULL),
                      SQLITE_OK);
     assert_false(is_stored(p, 1));

@@ -144,7 +144,10 @@ static const struct slice malformed[] = {
     BYTES("0\r\nX: y\rz"),
     BYTES("0\r\nX: \0"),
     BYTES("0\r\n\x01"),
-    BYTES("0\r\nX\r\n\n"),
+    BYTES("0\r\nX\r"),
+    BYTES("0\r\nX "),
+    BYTES("0\r\n "),
+    BYTES("0\r\nX: y\r\n\n"),
 };
 
 static void refuses_what_is_wrong(void **state) {

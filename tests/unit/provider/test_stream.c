@@ -50,7 +50,7 @@ static const struct forwarded {
     {"JSON of other kinds", EVENT("[1]") EVENT("\"x\"") EVENT("null") EVENT("7") DONE, NULL},
     {"empty data", "data:\n\ndata: \n\n" TEXT("a") STOP DONE, NULL},
     {"BOM", "\xef\xbb\xbf" TEXT("a") STOP DONE, NULL},
-    {"unended event", TEXT("a") "data: {\"choices\"", NULL},
+    {"unended event", TEXT("a") "data: {\"choices\":[]}", NULL},
     {"unended [DONE]", TEXT("a") STOP "data: [DONE]", NULL},
     {"after [DONE]", STOP DONE "\n\n" TEXT("b"), NULL},
     {"nothing", "", NULL},
@@ -114,6 +114,21 @@ static void other_endpoints_swallow_nothing(void **state) {
         }
 }
 
+// It would swallow the error event that has to follow it.
+static void half_an_event_is_not_passed_on(void **state) {
+    (void)state;
+    static const char *const halves[] = {"data: {\"choices\"", "data: [DO", "event: mess", ": so",
+                                         "data: {\"a\":1}\ndata: {", "id: 1\n"};
+    for (size_t i = 0; i < FARTHING_COUNT(halves); i++) {
+        struct hearing h = hear(&chat);
+        assert_true(feed_piece(&h, SLICE(TEXT("a"))));
+        assert_true(feed_piece(&h, slice_of(halves[i])));
+        hear_end(&h);
+        assert_text(buffer_slice(&h.bytes), TEXT("a"));
+        hearing_free(&h);
+    }
+}
+
 static void no_event_is_held_back(void **state) {
     (void)state;
     struct hearing h = hear(&chat);
@@ -151,6 +166,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_byte_passes_but_the_usage_event),
         cmocka_unit_test(other_endpoints_swallow_nothing),
+        cmocka_unit_test(half_an_event_is_not_passed_on),
         cmocka_unit_test(no_event_is_held_back),
         cmocka_unit_test(events_of_one_read_are_one_piece),
         cmocka_unit_test(an_event_that_is_too_large_fails),

@@ -1,5 +1,5 @@
-// HTTP/2, against nghttpd: many attempts on one connection. Skipped where
-// nghttpd is not installed.
+// HTTP/2, against nghttpd: connections that are used again, one stream at a time
+// on each. Skipped where nghttpd is not installed.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -14,9 +14,7 @@
 
 enum {
     LARGE_BYTES = 512 << 20, // a hole, of no size on the disk
-    // libcurl grants each stream a window of 32 MiB, come what may: so much a
-    // paused one may get while others keep its connection read.
-    HELD_KIB = 128 << 10,
+    HELD_KIB = 16 << 10, // of a paused stream, with room for what else is going on
 };
 
 static char folder[] = "farthing-http2-XXXXXX";
@@ -111,24 +109,26 @@ static void start(struct probe *p, struct scene *s, const char *method, const ch
     probe_start(p, s, &request);
 }
 
-static void test_many_on_one_connection(void **state) {
+static void test_connections_are_used_again(void **state) {
     (void)state;
-    enum { COUNT = 64 };
+    enum { COUNT = 8, ROUNDS = 4 };
     struct scene s;
     scene_open(&s);
-    struct probe p[COUNT] = {{0}};
-    for (size_t i = 0; i < COUNT; i++)
-        start(&p[i], &s, "POST", "/x", SLICE("{\"model\":\"m\"}"));
     int fresh = 0;
-    for (size_t i = 0; i < COUNT; i++) {
-        probe_wait(&p[i]);
-        assert_end(&p[i], ATTEMPT_OK, "one of many");
-        assert_int_equal(p[i].status, 200);
-        assert_body(&p[i], "{\"model\":\"m\"}");
-        fresh += !p[i].result.reused;
-        probe_free(&p[i]);
+    for (int round = 0; round < ROUNDS; round++) {
+        struct probe p[COUNT] = {{0}};
+        for (size_t i = 0; i < COUNT; i++)
+            start(&p[i], &s, "POST", "/x", SLICE("{\"model\":\"m\"}"));
+        for (size_t i = 0; i < COUNT; i++) {
+            probe_wait(&p[i]);
+            assert_end(&p[i], ATTEMPT_OK, "one of many");
+            assert_int_equal(p[i].status, 200);
+            assert_body(&p[i], "{\"model\":\"m\"}");
+            fresh += !p[i].result.reused;
+            probe_free(&p[i]);
+        }
     }
-    assert_int_equal(fresh, 1);
+    assert_in_range(fresh, 1, COUNT);
     scene_close(&s);
 }
 
@@ -174,7 +174,7 @@ static void cancel_self(struct probe *p) {
     probe_cancel(p);
 }
 
-// A stream is reset, and the connection serves on.
+// Its connection goes, at once; others are not touched.
 static void test_cancel_one_of_many(void **state) {
     (void)state;
     struct scene s;
@@ -197,7 +197,6 @@ static void test_cancel_one_of_many(void **state) {
         while (!doomed.cancelled)
             event_base_loop(s.loop, EVLOOP_ONCE);
         assert_end(&other, ATTEMPT_OK, "beside a cancelled one");
-        assert_true(other.result.reused);
         assert_int_equal(doomed.done, 0);
         probe_free(&doomed);
         probe_free(&other);
@@ -223,8 +222,8 @@ static void cancel_uploads(struct probe *p) {
     u->body = NULL;
 }
 
-// They share a socket, so libcurl goes from the one, which cancels the others
-// amid their requests, on to the others; in what order is its own affair.
+// One cancels the others amid their requests; in what order libcurl comes to
+// them is its own affair.
 static void test_body_is_not_read_after_cancel(void **state) {
     (void)state;
     enum { SIZE = 8 << 20 };
@@ -259,7 +258,7 @@ static void pause_self(struct probe *p) {
     attempt_pause(p->attempt);
 }
 
-// Flow control holds a paused stream back while others on its connection go on.
+// A paused stream is held back by flow control, and holds nobody up.
 static void test_pause_one_of_many(void **state) {
     (void)state;
     struct scene s;
@@ -274,7 +273,6 @@ static void test_pause_one_of_many(void **state) {
         start(&other, &s, "POST", "/x", SLICE("b"));
         probe_wait(&other);
         assert_end(&other, ATTEMPT_OK, "beside a paused one");
-        assert_true(other.result.reused);
         probe_free(&other);
     }
     assert_int_equal(paused.datas, 1);
@@ -291,7 +289,7 @@ int main(void) {
         return 77;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_many_on_one_connection),
+        cmocka_unit_test(test_connections_are_used_again),
         cmocka_unit_test(test_large_bodies),
         cmocka_unit_test(test_other_methods_and_statuses),
         cmocka_unit_test(test_cancel_one_of_many),
