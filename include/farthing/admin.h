@@ -5,6 +5,7 @@
 #include "farthing/base.h"
 #include "farthing/cache.h"
 #include "farthing/config.h"
+#include "farthing/flight.h"
 #include "farthing/http.h"
 #include "farthing/ledger.h"
 #include "farthing/limits.h"
@@ -19,6 +20,7 @@ struct admin_sources {
     struct store *store;   // may be NULL
     struct ledger *ledger;
     struct limits *limits;
+    struct flights *flights;
     unsigned workers;
 };
 

@@ -7,6 +7,7 @@
 #include "farthing/base.h"
 #include "farthing/cache.h"
 #include "farthing/config.h"
+#include "farthing/flight.h"
 #include "farthing/http.h"
 #include "farthing/ledger.h"
 #include "farthing/limits.h"
@@ -20,13 +21,15 @@ struct flow_shared {
     struct ledger *ledger;
     struct upstream_shared *upstream;
     struct limits *limits;
+    struct flights *flights;
 };
 
 struct flow; // one loop's share
 
 // Takes references of its own on config and prices (prices NULL: nothing is
 // priced but what the file prices).
-struct flow *flow_new(struct event_base *loop, const struct flow_shared *shared,
+// `mailbox` is the loop's; it is freed after all loops have stopped.
+struct flow *flow_new(struct event_base *loop, struct mailbox *mailbox, const struct flow_shared *shared,
                       const struct config *config, struct prices *prices);
 // Running exchanges keep the snapshot that they started with. On the loop.
 void flow_set_config(struct flow *f, const struct config *config, struct prices *prices);

@@ -113,6 +113,19 @@ static void put_text(struct json_writer *w, const char *name, struct slice value
     json_put_string(w, value);
 }
 
+static void put_flights(struct json_writer *w, struct flights *flights) {
+    struct flights_stats s;
+    flights_stats_get(flights, &s);
+    json_key(w, SLICE("shared_purchases"));
+    json_object_begin(w);
+    put_number(w, "running", s.purchases);
+    put_number(w, "followers", s.followers);
+    put_number(w, "held_bytes", s.held_bytes);
+    put_number(w, "joined", s.joined);
+    put_number(w, "promoted", s.promoted);
+    json_object_end(w);
+}
+
 static void put_cache(struct json_writer *w, struct cache *cache) {
     struct cache_stats s;
     json_key(w, SLICE("cache"));
@@ -215,6 +228,7 @@ static void serve_status(struct admin *a, struct http_request *request) {
     put_number(&w, "routes", (int64_t)a->config->route_count);
     put_number(&w, "tenants", (int64_t)a->config->tenant_count);
     put_limits(&w, a->sources.limits);
+    put_flights(&w, a->sources.flights);
     put_cache(&w, a->sources.cache);
     put_store(&w, a->sources.store);
     put_ledger(&w, a->sources.ledger);

@@ -258,6 +258,12 @@ void dispatch_client_gone(struct exchange *x) {
     enum config_client_gone policy =
         x->route != NULL ? x->route->on_client_gone : CONFIG_GONE_DEFAULT;
     bool buying = x->attempt != NULL && x->ended_by != ENDED_BY_SHUTDOWN;
+    bool pausing = x->state == EXCHANGE_PAUSING && x->ended_by != ENDED_BY_SHUTDOWN;
+    if ((buying || pausing) && join_is_needed(x)) {
+        if (x->attempt != NULL)
+            attempt_resume(x->attempt);
+        return; // on_alone of the flight comes when nobody needs it any more
+    }
     if (buying && policy == CONFIG_GONE_FINISH) {
         attempt_resume(x->attempt); // nobody reads slowly any more
         return;

@@ -21,6 +21,10 @@ static station *const recalling[] = {
     station_recall, // have we this answer already?
 };
 
+static station *const joining[] = {
+    station_join, // is it being bought right now?
+};
+
 static station *const buying[] = {
     station_plan,     // which models, with which edits?
     station_dispatch, // one attempt; judge, settle and record follow it
@@ -36,6 +40,11 @@ static bool tell(struct exchange *x, station *const *stations, size_t count) {
 
 void exchange_resume_after_admit(struct exchange *x) {
     (void)tell(x, recalling, FARTHING_COUNT(recalling));
+}
+
+void exchange_resume_after_miss(struct exchange *x) {
+    if (tell(x, joining, FARTHING_COUNT(joining)))
+        exchange_resume_after_recall(x);
 }
 
 void exchange_resume_after_recall(struct exchange *x) {

@@ -8,6 +8,7 @@
 
 #include <event2/event.h>
 
+#include "farthing/flight.h"
 #include "farthing/flow.h"
 #include "farthing/limits.h"
 #include "farthing/provider.h"
@@ -21,6 +22,7 @@ enum exchange_state {
     EXCHANGE_OPENING,   // receive .. normalize, in one go
     EXCHANGE_QUEUED,    // waits for a place of its tenant's
     EXCHANGE_RECALLING, // waits for the store's answer
+    EXCHANGE_FOLLOWING, // waits for somebody else's purchase of the same
     EXCHANGE_BUYING,    // an attempt runs
     EXCHANGE_PAUSING,   // waits before the next attempt
     EXCHANGE_STREAMING, // an attempt runs and its bytes flow to the client
@@ -48,6 +50,7 @@ struct flow {
     struct flow_shared shared;
     struct upstream *upstream;
     struct limits_loop *limits;
+    struct mailbox *mailbox; // the loop's
     struct store_client *store;
     const struct config *config;
     struct prices *prices;
@@ -106,6 +109,17 @@ struct exchange {
     struct cache_lookup *lookup;
     struct cache_entry *hit;
 
+    // join: a seat in a purchase that may be shared, until the row is written
+    struct flight *flight;
+    bool leads, publishes; // its stream is on its way to followers
+    bool joined;           // served by somebody else's purchase
+    bool held_back;        // the client is slow: nothing is read of the flight
+    bool flight_over;      // leader: it was told how it ended; follower: it has ended
+    enum flight_end flight_end;
+    int flight_status;
+    struct cache_entry *flight_entry;
+    struct slice origin_provider, origin_model, origin_tier;
+
     // plan
     const struct config_route *route;
     struct route_candidate *candidates;
@@ -162,6 +176,7 @@ void exchange_enter(struct exchange *x);
 void exchange_leave(struct exchange *x);
 // Goes on with the story after the station that waited.
 void exchange_resume_after_admit(struct exchange *x);
+void exchange_resume_after_miss(struct exchange *x);
 void exchange_resume_after_recall(struct exchange *x);
 // Refuses: error reply, row. Returns false for `return exchange_refuse(...)`.
 bool exchange_refuse(struct exchange *x, enum api_error error, struct slice param, const char *fmt,
@@ -184,6 +199,7 @@ bool station_identify(struct exchange *x);  // identify.c
 bool station_normalize(struct exchange *x); // normalize.c
 bool station_admit(struct exchange *x);     // admit.c
 bool station_recall(struct exchange *x);    // recall.c
+bool station_join(struct exchange *x);      // join.c
 bool station_plan(struct exchange *x);      // plan.c
 bool station_dispatch(struct exchange *x);  // dispatch.c
 void station_judge(struct exchange *x, const struct attempt_result *result); // judge.c
@@ -225,6 +241,15 @@ void reply_begin(struct exchange *x);
 void reply_stream(struct exchange *x, struct slice bytes);
 void reply_models(struct exchange *x); // models.c
 void reply_from_cache(struct exchange *x); // recall.c
+
+// ------------------------------------------------------ shared purchases, join.c
+
+void join_publish(struct exchange *x, struct slice bytes); // a leader's stream, as its client gets it
+void join_give(struct exchange *x, enum flight_end end, const struct cache_answer *answer);
+void join_give_error(struct exchange *x); // the provider's, where all would get it
+bool join_is_needed(const struct exchange *x); // others wait for this purchase
+void join_drained(struct exchange *x);         // the client takes more
+void join_leave(struct exchange *x);           // a leader that gave nothing has failed
 
 // -------------------------------------------------------------------- others
 

@@ -4,12 +4,13 @@
 
 #include "exchange.h"
 
-struct flow *flow_new(struct event_base *loop, const struct flow_shared *shared,
+struct flow *flow_new(struct event_base *loop, struct mailbox *mailbox, const struct flow_shared *shared,
                       const struct config *config, struct prices *prices) {
     struct flow *f = base_calloc(1, sizeof *f);
     f->loop = loop;
     f->shared = *shared;
     f->upstream = upstream_new(loop, shared->upstream);
+    f->mailbox = mailbox;
     f->limits = limits_loop_new(shared->limits, loop);
     f->store = shared->store != NULL ? store_client_new(shared->store, loop) : NULL;
     flow_set_config(f, config, prices);

@@ -28,7 +28,8 @@ static bool may_repeat(const struct exchange *x, enum attempt_end end, int statu
 }
 
 bool judge_retry(struct exchange *x, enum attempt_end end, int status) {
-    if (x->request == NULL || !may_repeat(x, end, status))
+    bool waited_for = x->request != NULL || join_is_needed(x);
+    if (!waited_for || !may_repeat(x, end, status))
         return false; // nobody is waiting, or it is not for us to say
     const struct config_retry *r = &x->candidates[x->candidate].provider->retry;
     const struct retry_policy policy = {r->attempts, r->backoff_ms, r->backoff_max_ms};
@@ -118,6 +119,7 @@ static void give_error(struct exchange *x) {
     x->error = API_ERROR_UPSTREAM_ERROR;
     x->reply_status = x->status;
     station_settle(x);
+    join_give_error(x);
     if (x->answer.len == 0) {
         struct buffer body = {0};
         api_error_write(&body, API_ERROR_UPSTREAM_ERROR,

@@ -22,7 +22,7 @@ static void on_lookup(void *arg, struct cache_entry *entry) {
     if (entry != NULL)
         serve_hit(x, entry);
     else if (not_found(x))
-        exchange_resume_after_recall(x);
+        exchange_resume_after_miss(x);
     exchange_leave(x);
 }
 
@@ -42,9 +42,8 @@ bool station_recall(struct exchange *x) {
             return false;
         }
     }
-    if (!not_found(x))
-        return false;
-    exchange_resume_after_recall(x);
+    if (not_found(x))
+        exchange_resume_after_miss(x);
     return false;
 }
 
@@ -84,6 +83,7 @@ void reply_from_cache(struct exchange *x) {
             x->usage_source = LEDGER_USAGE_NONE;
             x->judged.finish_reason = SLICE_NONE;
             x->cost_known = false;
+            x->joined = false;
             x->content_type = SLICE_NONE; // was the entry's
             x->status = 0;
             if (not_found(x))
@@ -146,4 +146,5 @@ void remember(struct exchange *x, struct slice whole_answer) {
         .expires_ms = now + x->cache_ttl_ms,
     };
     cache_insert(x->flow->shared.cache, &x->key, &answer);
+    join_give(x, FLIGHT_DONE, &answer);
 }

@@ -2,6 +2,8 @@
 #include "exchange.h"
 
 struct slice record_cache_word(const struct exchange *x) {
+    if (x->joined)
+        return SLICE("coalesced");
     if (x->hit != NULL)
         return SLICE("hit");
     return x->cacheable ? SLICE("miss") : SLICE("bypass");
@@ -53,7 +55,7 @@ static void fill_savings(const struct exchange *x, struct cost_row *row) {
         const struct cache_answer *kept = cache_entry_answer(x->hit);
         row->baseline_known = kept->cost_known;
         row->baseline_cost.pico = kept->cost_pico;
-        row->saved[LEDGER_SAVED_CACHE].pico = kept->cost_known ? kept->cost_pico : 0;
+        row->saved[x->joined ? LEDGER_SAVED_COALESCE : LEDGER_SAVED_CACHE].pico = kept->cost_known ? kept->cost_pico : 0;
         return;
     }
     if (!x->cost_known || x->usage_source == LEDGER_USAGE_NONE)
@@ -79,6 +81,7 @@ void station_record(struct exchange *x) {
     if (x->recorded)
         return;
     x->recorded = true;
+    join_leave(x);
     // What was paid was paid for the last attempt.
     if (x->attempt_count > 0 && x->usage_source != LEDGER_USAGE_NONE) {
         x->attempts[x->attempt_count - 1].cost_known = x->cost_known;

@@ -18,6 +18,9 @@ struct slice reply_answered_by(const struct exchange *x) {
     if (x->hit != NULL) {
         provider = cache_entry_answer(x->hit)->provider;
         model = cache_entry_answer(x->hit)->model;
+    } else if (x->joined) {
+        provider = x->origin_provider;
+        model = x->origin_model;
     } else if (x->candidate_count > 0) {
         provider = x->candidates[x->candidate].provider->name;
         model = x->candidates[x->candidate].upstream_model;
@@ -30,6 +33,8 @@ struct slice reply_answered_by(const struct exchange *x) {
 static struct slice tier_name(const struct exchange *x) {
     if (x->hit != NULL)
         return cache_entry_answer(x->hit)->tier;
+    if (x->joined)
+        return x->origin_tier;
     const struct config_tier *tier = x->candidate_count > 0 ? x->candidates[x->candidate].tier : NULL;
     return tier != NULL ? tier->name : SLICE_NONE;
 }
@@ -47,7 +52,7 @@ size_t reply_headers(struct exchange *x, struct api_header out[REPLY_HEADERS_MAX
         add(out, &count, SLICE("x-farthing-attempts"),
             arena_printf(x->arena, "%zu", attempts));
     // A stream's figures are not known when its head is sent.
-    bool known = x->cost_known && (x->reader == NULL || x->hit != NULL);
+    bool known = x->joined || (x->cost_known && (x->reader == NULL || x->hit != NULL));
     if (known)
         add(out, &count, SLICE("x-farthing-cost-usd"), money_text(x, x->cost));
     if (x->hit != NULL && cache_entry_answer(x->hit)->cost_known)
@@ -82,6 +87,8 @@ static void on_drain(void *arg) {
     struct exchange *x = arg;
     if (x->attempt != NULL)
         attempt_resume(x->attempt);
+    else
+        join_drained(x);
 }
 
 void reply_begin(struct exchange *x) {

@@ -92,6 +92,7 @@ static void on_emit(void *arg, enum provider_emit kind, struct slice bytes) {
         reply_begin(x);
         write_summary(x);
     }
+    join_publish(x, bytes);
     reply_begin(x);
     reply_stream(x, bytes);
 }

@@ -9,7 +9,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { WORKERS_MAX = 64, ADDRESSES_MAX = 16 };
+enum {
+    WORKERS_MAX = 64,
+    ADDRESSES_MAX = 16,
+    SHARED_STREAM_BYTES = 1 << 20, // of a stream in flight that late followers may still join
+};
 
 struct process {
     const struct config *config;
@@ -20,6 +24,7 @@ struct process {
     struct ledger *ledger;
     struct upstream_shared *upstream;
     struct limits *limits;
+    struct flights *flights;
     struct http_tls *tls;
     struct flow_shared shared;
     struct event_base *loop;
@@ -95,7 +100,9 @@ static bool open_state(struct process *p) {
     p->upstream = upstream_shared_new();
     p->limits = limits_new();
     limits_configure(p->limits, p->config);
-    p->shared = (struct flow_shared){p->cache, p->store, p->ledger, p->upstream, p->limits};
+    p->flights = flights_new(&(struct flights_options){.join_bytes = SHARED_STREAM_BYTES});
+    p->shared =
+        (struct flow_shared){p->cache, p->store, p->ledger, p->upstream, p->limits, p->flights};
     return true;
 }
 
@@ -120,7 +127,7 @@ static bool open_admin(struct process *p) {
     struct error err;
     struct http_limits limits;
     http_limits_of(p->config, &limits);
-    p->admin = admin_new(&(struct admin_sources){p->cache, p->store, p->ledger, p->limits,
+    p->admin = admin_new(&(struct admin_sources){p->cache, p->store, p->ledger, p->limits, p->flights,
                                                  p->config->server.workers},
                          p->config);
     struct http_handler handler = admin_handler(p->admin);
@@ -300,6 +307,7 @@ static void clean_up(struct process *p) {
     store_close(p->store);
     upstream_shared_free(p->upstream);
     limits_free(p->limits);
+    flights_free(p->flights);
     http_tls_unref(p->tls);
     prices_unref(p->prices);
     config_unref(p->config);

@@ -72,7 +72,7 @@ struct worker *worker_new(const struct worker_options *o, uint16_t *bound, struc
     http_limits_of(o->config, &limits);
     w->loop = event_base_new();
     w->mailbox = mailbox_new(w->loop);
-    w->flow = flow_new(w->loop, o->shared, o->config, o->prices);
+    w->flow = flow_new(w->loop, w->mailbox, o->shared, o->config, o->prices);
     struct http_handler handler = flow_handler(w->flow);
     w->server = http_server_new(w->loop, &limits, &handler);
     w->tls = o->tls != NULL ? http_tls_ref(o->tls) : NULL;

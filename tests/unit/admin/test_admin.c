@@ -12,6 +12,7 @@ struct world {
     char directory[64], cost_log[96];
     struct ledger *ledger;
     struct limits *limits;
+    struct flights *flights;
     const struct config *config;
     struct admin *admin;
     struct http_server *server;
@@ -33,7 +34,8 @@ static int set_up(void **state) {
     assert_non_null(w->config);
     buffer_free(&messages);
     w->limits = limits_new();
-    w->admin = admin_new(&(struct admin_sources){NULL, NULL, w->ledger, w->limits, 3}, w->config);
+    w->flights = flights_new(&(struct flights_options){.join_bytes = 1 << 20});
+    w->admin = admin_new(&(struct admin_sources){NULL, NULL, w->ledger, w->limits, w->flights, 3}, w->config);
     const struct http_limits limits = {1 << 20, 8192, 50, 1000, 1000, 1000, 1000, 65536, 0};
     struct http_handler handler = admin_handler(w->admin);
     w->server = http_server_new(w->loop, &limits, &handler);
@@ -48,6 +50,7 @@ static int tear_down(void **state) {
     http_server_free(w->server);
     admin_free(w->admin);
     limits_free(w->limits);
+    flights_free(w->flights);
     ledger_close(w->ledger);
     config_unref(w->config);
     event_base_free(w->loop);

@@ -21,6 +21,8 @@ struct world {
     struct cache *cache;
     struct upstream_shared *upstream;
     struct limits *limits;
+    struct flights *flights;
+    struct mailbox *mailbox;
     const struct config *config;
     struct mock *mock;
     struct http_server *provider, *server;
@@ -65,8 +67,10 @@ static struct world *world_new(const char *route) {
     w->upstream = upstream_shared_new();
     w->limits = limits_new();
     limits_configure(w->limits, w->config);
-    struct flow_shared shared = {w->cache, NULL, w->ledger, w->upstream, w->limits};
-    w->flow = flow_new(w->loop, &shared, w->config, NULL);
+    w->flights = flights_new(&(struct flights_options){.join_bytes = 1 << 20});
+    w->mailbox = mailbox_new(w->loop);
+    struct flow_shared shared = {w->cache, NULL, w->ledger, w->upstream, w->limits, w->flights};
+    w->flow = flow_new(w->loop, w->mailbox, &shared, w->config, NULL);
     w->server = serve(w, flow_handler(w->flow), &w->port);
     return w;
 }
@@ -87,6 +91,8 @@ static void world_end(struct world *w, int64_t expected_rows) {
     cache_free(w->cache);
     upstream_shared_free(w->upstream);
     limits_free(w->limits);
+    mailbox_free(w->mailbox);
+    flights_free(w->flights);
     ledger_close(w->ledger);
     config_unref(w->config);
     event_base_free(w->loop);
@@ -194,6 +200,33 @@ static void what_outlives_its_client_leaves_a_row_when_the_proxy_stops(void **st
     }
 }
 
+// Two with the same request: one buys, the other follows.
+static void who_shares_a_purchase_may_end_at_any_moment(void **state) {
+    (void)state;
+    enum { LEADER_LEAVES, FOLLOWER_LEAVES, PROVIDER_DIES, PROXY_STOPS, ENDINGS };
+    for (size_t c = 0; c < 2; c++) // a whole answer, a stream
+        for (int ending = 0; ending < ENDINGS; ending++)
+            for (int turns = 0; turns < TURNS_MAX; turns += 2) {
+                struct world *w = world_new(cases[c].route);
+                char *request = request_of(c);
+                int leader = open_request(w, request, 4), follower = open_request(w, request, 4 + turns);
+                free(request);
+                if (ending == LEADER_LEAVES || ending == FOLLOWER_LEAVES)
+                    close(ending == LEADER_LEAVES ? leader : follower);
+                if (ending == PROVIDER_DIES) {
+                    http_server_free(w->provider);
+                    w->provider = NULL;
+                }
+                if (ending != PROXY_STOPS)
+                    settle_down(w);
+                world_end(w, 2);
+                if (ending != LEADER_LEAVES)
+                    close(leader);
+                if (ending != FOLLOWER_LEAVES)
+                    close(follower);
+            }
+}
+
 static void the_configuration_may_change_at_any_moment(void **state) {
     (void)state;
     for (int turns = 1; turns < TURNS_MAX; turns += 3) {
@@ -222,6 +255,7 @@ int main(void) {
         cmocka_unit_test(the_provider_may_die_at_any_moment),
         cmocka_unit_test(the_proxy_may_be_stopped_at_any_moment),
         cmocka_unit_test(what_outlives_its_client_leaves_a_row_when_the_proxy_stops),
+        cmocka_unit_test(who_shares_a_purchase_may_end_at_any_moment),
         cmocka_unit_test(the_configuration_may_change_at_any_moment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,301 @@
+// Single flight, under the lock: who leads, who follows, what each is owed.
+//
+// A purchase lives as long as it has a leader: one that fails is replaced in
+// the same step, or the purchase ends. A seat that is done with its purchase
+// (served, failed, let go) is cut off from it and carries what it still needs:
+// its result, and a cursor that holds the rest of the stream.
+//
+// Nothing is called with the lock held: what a step leads to is gathered in a
+// `struct later`. A seat has one piece of mail, which only says that there is
+// news; the news itself is in the seat. So mail that is under way never says
+// anything that is no longer true, and a seat that is left meanwhile is freed
+// by its mail.
+#include "purchase.h"
+
+#include <stdlib.h>
+
+// ------------------------------------------------------ after the lock
+
+void later_do(struct later *l) {
+    for (struct mail *m = l->mails, *next; m != NULL; m = next) {
+        next = m->next;
+        mailbox_post(((struct flight *)m)->box, m);
+    }
+    for (size_t i = 0; i < FARTHING_COUNT(l->chunks); i++)
+        chunk_release(l->chunks[i]);
+    if (l->head != NULL)
+        cache_entry_release(l->head);
+    free(l->purchase);
+}
+
+// From here to later_do the mail, though not yet posted, counts as under way:
+// the seat cannot be freed.
+static void tell(struct flight *f, enum news news, struct later *l) {
+    f->pending |= news;
+    if (f->posted)
+        return;
+    f->posted = true;
+    f->mail.next = l->mails;
+    l->mails = &f->mail;
+}
+
+static void tell_more(struct flight *f, struct later *l) {
+    if (!f->streams || !f->hungry)
+        return;
+    f->hungry = false;
+    tell(f, NEWS_MORE, l);
+}
+
+// ------------------------------------------------------------- the table
+
+// Keys are digests: any of their bytes is as good as random.
+static struct purchase **bucket_of(struct shard *s, const struct cache_key *key) {
+    return &s->buckets[key->bytes[1] % FLIGHT_BUCKETS];
+}
+
+struct purchase *purchase_find(struct shard *s, const struct cache_key *key) {
+    struct purchase *p = *bucket_of(s, key);
+    while (p != NULL && memcmp(p->key.bytes, key->bytes, sizeof key->bytes) != 0)
+        p = p->next_in_bucket;
+    return p;
+}
+
+// Only these two change the state to and from PURCHASE_OPEN.
+static void open_purchase(struct shard *s, struct purchase *p) {
+    struct purchase **bucket = bucket_of(s, &p->key);
+    p->next_in_bucket = *bucket;
+    *bucket = p;
+    p->state = PURCHASE_OPEN;
+}
+
+static void close_purchase(struct shard *s, struct purchase *p, enum purchase_state state) {
+    if (p->state == PURCHASE_OPEN) {
+        struct purchase **at = bucket_of(s, &p->key);
+        while (*at != p)
+            at = &(*at)->next_in_bucket;
+        *at = p->next_in_bucket;
+    }
+    p->state = state;
+}
+
+// ------------------------------------------------------------- the queue
+
+static void queue_add(struct shard *s, struct purchase *p, struct flight *f) {
+    f->state = SEAT_FOLLOWING;
+    f->purchase = p;
+    f->newer = NULL;
+    f->older = p->newest;
+    if (p->newest != NULL)
+        p->newest->newer = f;
+    else
+        p->oldest = f;
+    p->newest = f;
+    p->followers++;
+    p->readers += f->streams;
+    s->stats.followers++;
+}
+
+// What becomes of the seat then is the caller's to say.
+static void queue_remove(struct shard *s, struct flight *f) {
+    struct purchase *p = f->purchase;
+    if (f->older != NULL)
+        f->older->newer = f->newer;
+    else
+        p->oldest = f->newer;
+    if (f->newer != NULL)
+        f->newer->older = f->older;
+    else
+        p->newest = f->older;
+    p->followers--;
+    p->readers -= f->streams;
+    s->stats.followers--;
+}
+
+static void lead(struct purchase *p, struct flight *f) {
+    f->state = SEAT_LEADING;
+    f->purchase = p;
+    p->leader = f;
+}
+
+void purchase_start(struct shard *s, struct purchase *p, struct flight *leader) {
+    lead(p, leader);
+    open_purchase(s, p);
+    s->stats.purchases++;
+    s->stats.led++;
+}
+
+void purchase_follow(struct shard *s, struct purchase *p, struct flight *f, struct later *l) {
+    queue_add(s, p, f);
+    if (p->chain.bytes > 0)
+        tell_more(f, l);
+}
+
+static void tell_if_alone(struct purchase *p, struct later *l) {
+    if (p->followers == 0)
+        tell(p->leader, NEWS_ALONE, l);
+}
+
+void purchase_unfollow(struct shard *s, struct flight *f, struct later *l) {
+    queue_remove(s, f);
+    f->state = SEAT_ENDED;
+    tell_if_alone(f->purchase, l);
+    f->purchase = NULL;
+}
+
+// ------------------------------------------------------------ the stream
+
+bool seat_has_read(const struct flight *f) {
+    return f->at.position > 0;
+}
+
+void seat_hold_stream(struct flight *f, const struct purchase *p) {
+    if (!f->streams || f->at.chunk != NULL || p->chain.first == NULL)
+        return;
+    cursor_start(&f->at, &p->chain);
+    f->head = entry_ref(p->head);
+}
+
+// By a seat that has read nothing. `first` holds that stream's first chunk, so
+// that the chunks are not freed here, under the lock.
+static void forget_stream(struct flight *f, struct chunk **first) {
+    f->pending &= ~(unsigned)NEWS_MORE;
+    f->hungry = true;
+    if (f->at.chunk == NULL)
+        return;
+    if (*first == NULL)
+        *first = f->at.chunk;
+    else
+        chunk_release(f->at.chunk);
+    f->at = (struct cursor){0};
+    cache_entry_release(f->head);
+    f->head = NULL;
+}
+
+static void drop_stream(struct purchase *p, struct later *l) {
+    l->chunks[0] = chain_clear(&p->chain, &l->chunks[1]);
+    l->head = p->head;
+    p->head = NULL;
+    for (struct flight *f = p->oldest; f != NULL; f = f->newer)
+        forget_stream(f, &l->chunks[2]);
+}
+
+// Cut off from its purchase, with all that it is owed.
+static void end_follower(struct flight *f, enum flight_end end, int status,
+                         struct cache_entry *entry, struct later *l) {
+    seat_hold_stream(f, f->purchase);
+    queue_remove(f->shard, f);
+    f->state = SEAT_ENDED;
+    f->purchase = NULL;
+    f->end = end;
+    f->status = status;
+    f->entry = entry != NULL ? entry_ref(entry) : NULL;
+    tell(f, NEWS_FINISH, l);
+}
+
+// Over join_bytes: nobody reads from the beginning any more but who is there.
+static void fill_up(struct shard *s, struct purchase *p, struct later *l) {
+    close_purchase(s, p, PURCHASE_FULL);
+    for (struct flight *f = p->oldest; f != NULL; f = f->newer)
+        seat_hold_stream(f, p);
+    l->chunks[0] = chain_let_go(&p->chain);
+}
+
+// Before the next bytes are there: who has read all until now does not lag,
+// however many these are.
+static void let_go_of_laggards(struct shard *s, struct purchase *p, struct later *l) {
+    for (struct flight *f = p->oldest, *next; f != NULL; f = next) {
+        next = f->newer;
+        if (!f->streams || p->chain.bytes - f->at.position <= s->all->options.hold_bytes)
+            continue;
+        end_follower(f, FLIGHT_BEHIND, 0, NULL, l);
+        s->stats.behind++;
+        tell_if_alone(p, l);
+    }
+}
+
+void purchase_extend(struct shard *s, struct purchase *p, const struct chain_extension *more,
+                     struct later *l) {
+    if (p->state == PURCHASE_FULL)
+        let_go_of_laggards(s, p, l);
+    chain_publish(&p->chain, more);
+    if (p->state == PURCHASE_OPEN && p->chain.bytes > s->all->options.join_bytes)
+        fill_up(s, p, l);
+    for (struct flight *f = p->oldest; f != NULL; f = f->newer)
+        tell_more(f, l);
+    if (p->state == PURCHASE_FULL && p->readers == 0)
+        p->state = PURCHASE_DEAF;
+}
+
+// --------------------------------------------------------------- endings
+
+// What the ending of the purchase is to this follower; false: nothing, it goes
+// on waiting.
+static bool is_served(const struct flight *f, enum flight_end *end,
+                      const struct cache_entry *entry) {
+    if (seat_has_read(f)) {
+        if (*end != FLIGHT_DONE)
+            *end = FLIGHT_FAILED;
+        return true;
+    }
+    switch (*end) {
+    case FLIGHT_DONE:
+        return (entry != NULL && entry->answer.body.len > 0) ||
+               (f->streams && f->purchase->head != NULL);
+    case FLIGHT_REFUSED:
+        return true;
+    case FLIGHT_FAILED:
+    case FLIGHT_BEHIND:
+        break;
+    }
+    return false;
+}
+
+static void serve(struct purchase *p, enum flight_end end, int status, struct cache_entry *entry,
+                  struct later *l) {
+    for (struct flight *f = p->oldest, *next; f != NULL; f = next) {
+        next = f->newer;
+        enum flight_end as = end;
+        if (is_served(f, &as, entry))
+            end_follower(f, as, status, as == FLIGHT_FAILED ? NULL : entry, l);
+    }
+}
+
+// Another purchase of the same key has begun since this one was full.
+static void move_followers(struct shard *s, struct purchase *from, struct purchase *to,
+                           struct later *l) {
+    for (struct flight *f; (f = from->oldest) != NULL;) {
+        queue_remove(s, f);
+        purchase_follow(s, to, f, l);
+    }
+}
+
+// The first in the queue: who has waited longest.
+static void promote(struct shard *s, struct purchase *p, struct later *l) {
+    struct flight *f = p->oldest;
+    queue_remove(s, f);
+    lead(p, f);
+    s->stats.promoted++;
+    tell(f, NEWS_PROMOTE, l);
+}
+
+void purchase_land(struct flight *leader, enum flight_end end, int status,
+                   struct cache_entry *entry, struct later *l) {
+    struct shard *s = leader->shard;
+    struct purchase *p = leader->purchase;
+    leader->state = SEAT_ENDED;
+    leader->purchase = NULL;
+    leader->pending = 0;
+    serve(p, end, status, entry, l);
+    drop_stream(p, l);
+    close_purchase(s, p, PURCHASE_FULL);
+    struct purchase *other = p->followers > 0 ? purchase_find(s, &p->key) : NULL;
+    if (other != NULL)
+        move_followers(s, p, other, l);
+    if (p->followers > 0) {
+        open_purchase(s, p);
+        promote(s, p, l);
+    } else {
+        s->stats.purchases--;
+        l->purchase = p;
+    }
+}

@@ -1,0 +1,268 @@
+// Station 5, recall, its second half: is this answer being bought right now?
+// Identical requests in flight are one purchase, across all loops (flight.h):
+// the first buys and publishes, the others follow. What a follower gets is its
+// own exchange all the same, with its own row, limits and deadline.
+//
+// A stream is followed live where it is what the follower asked for byte for
+// byte: the events without the usage event. Whoever wants anything else of the
+// same purchase (the whole answer, or a stream with its usage) waits for its end
+// and is served from it as from the cache.
+#include "exchange.h"
+
+static void follow_on(struct exchange *x);
+
+static bool serve_if_kept_meanwhile(struct exchange *x) {
+    struct cache_entry *entry = cache_peek(x->flow->shared.cache, &x->key, clock_wall_ms());
+    if (entry == NULL)
+        return false;
+    join_leave(x);
+    x->hit = entry;
+    reply_from_cache(x);
+    return true;
+}
+
+static void buy(struct exchange *x) {
+    join_leave(x);
+    exchange_resume_after_recall(x);
+}
+
+// ---------------------------------------------------------------- followers
+
+static void take_head(struct exchange *x) {
+    const struct cache_answer *head = flight_head(x->flight);
+    x->joined = true;
+    x->status = x->reply_status = 200;
+    x->content_type = arena_copy(x->arena, head->content_type);
+    x->origin_provider = arena_copy(x->arena, head->provider);
+    x->origin_model = arena_copy(x->arena, head->model);
+    x->origin_tier = arena_copy(x->arena, head->tier);
+    x->first_token_ns = clock_mono_ns();
+    reply_begin(x);
+}
+
+static void take_entry(struct exchange *x, struct cache_entry *entry) {
+    const struct cache_answer *kept = cache_entry_answer(entry);
+    x->joined = true;
+    x->hit = entry;
+    x->usage = kept->usage;
+    x->usage_source = LEDGER_USAGE_CACHE;
+    x->judged.finish_reason = kept->finish_reason;
+    x->cost_known = true; // it was paid for once, by the leader
+}
+
+static void end_followed_stream(struct exchange *x) {
+    if (x->flight_end == FLIGHT_DONE) {
+        if (x->flight_entry != NULL)
+            take_entry(x, x->flight_entry);
+        x->flight_entry = NULL;
+        if (x->request != NULL)
+            http_reply_finish(x->request);
+        station_record(x);
+        return;
+    }
+    struct buffer event = {0};
+    x->ended_by = ENDED_BY_PROVIDER;
+    x->error = API_ERROR_UPSTREAM_ERROR;
+    station_settle(x);
+    provider_stream_error(x->endpoint, x->error,
+                          x->flight_end == FLIGHT_BEHIND
+                              ? SLICE("This stream is shared, and was read too slowly.")
+                              : SLICE("The provider's stream ended before it was complete."),
+                          &event);
+    reply_stream(x, buffer_slice(&event));
+    buffer_free(&event);
+    if (x->request != NULL)
+        http_reply_abort(x->request);
+    station_record(x);
+}
+
+static void give_refusal(struct exchange *x) {
+    const struct cache_answer *kept = cache_entry_answer(x->flight_entry);
+    x->joined = true;
+    x->ended_by = ENDED_BY_PROVIDER;
+    x->error = API_ERROR_UPSTREAM_ERROR;
+    x->status = x->reply_status = x->flight_status;
+    x->content_type = arena_copy(x->arena, kept->content_type);
+    station_settle(x);
+    reply_whole(x, x->status, kept->body);
+    station_record(x);
+}
+
+static void end_following(struct exchange *x) {
+    struct cache_entry *entry = x->flight_entry;
+    bool has_body = entry != NULL && cache_entry_answer(entry)->body.len > 0;
+    if (x->reply_begun) {
+        end_followed_stream(x);
+    } else if (x->flight_end == FLIGHT_DONE && has_body) {
+        x->flight_entry = NULL;
+        join_leave(x);
+        take_entry(x, entry);
+        reply_from_cache(x);
+    } else if (x->flight_end == FLIGHT_REFUSED && has_body) {
+        give_refusal(x);
+    } else {
+        buy(x); // what was bought cannot serve this one
+    }
+}
+
+// As far as there is something and the client takes it.
+static void follow_on(struct exchange *x) {
+    struct slice bytes;
+    while (!x->held_back && x->request != NULL && flight_read(x->flight, &bytes)) {
+        if (!x->reply_begun)
+            take_head(x);
+        x->held_back = !http_reply_write(x->request, bytes);
+    }
+    if (x->flight_over && !x->held_back)
+        end_following(x);
+}
+
+void join_drained(struct exchange *x) {
+    x->held_back = false;
+    exchange_enter(x);
+    if (x->flight != NULL && !x->leads)
+        follow_on(x);
+    exchange_leave(x);
+}
+
+static void on_deadline(evutil_socket_t fd, short what, void *arg) {
+    (void)fd;
+    (void)what;
+    struct exchange *x = arg;
+    exchange_enter(x);
+    if (x->state == EXCHANGE_FOLLOWING && !x->leads) {
+        x->ended_by = ENDED_BY_DEADLINE;
+        (void)exchange_refuse(x, API_ERROR_UPSTREAM_TIMEOUT, SLICE("x-farthing-deadline-ms"),
+                              "The request's deadline of %.*s ms was over before the purchase that it "
+                              "shares gave an answer.",
+                              SLICE_ARG(x->attributes.deadline_ms));
+    }
+    exchange_leave(x);
+}
+
+// ---------------------------------------------------------------- callbacks
+
+static void on_more(void *arg) {
+    struct exchange *x = arg;
+    exchange_enter(x);
+    follow_on(x);
+    exchange_leave(x);
+}
+
+static void on_finish(void *arg, enum flight_end end, int status, struct cache_entry *entry) {
+    struct exchange *x = arg;
+    exchange_enter(x);
+    x->flight_over = true;
+    x->flight_end = end;
+    x->flight_status = status;
+    x->flight_entry = entry;
+    follow_on(x);
+    exchange_leave(x);
+}
+
+static void on_promote(void *arg) {
+    struct exchange *x = arg;
+    exchange_enter(x);
+    x->leads = true;
+    if (x->pause != NULL)
+        event_del(x->pause); // from here on the attempt has the deadline
+    if (!serve_if_kept_meanwhile(x))
+        exchange_resume_after_recall(x);
+    exchange_leave(x);
+}
+
+static void on_alone(void *arg) {
+    struct exchange *x = arg;
+    exchange_enter(x);
+    if (x->request == NULL && x->state != EXCHANGE_SETTLED)
+        dispatch_client_gone(x); // nobody waits any more
+    exchange_leave(x);
+}
+
+// -------------------------------------------------------------------- station
+
+bool station_join(struct exchange *x) {
+    static const struct flight_callbacks callbacks = {on_more, on_finish, on_promote, on_alone};
+    if (!x->cacheable || x->cache_mode != CACHE_USE)
+        return true;
+    const struct flight_member member = {
+        .box = x->flow->mailbox,
+        .streams = x->stream && !x->client_wants_usage,
+        .on = &callbacks,
+        .arg = x,
+    };
+    enum flight_role role;
+    x->flight = flight_join(x->flow->shared.flights, &x->key, &member, &role);
+    x->leads = role == FLIGHT_LEADER;
+    if (x->leads)
+        return !serve_if_kept_meanwhile(x);
+    exchange_go(x, EXCHANGE_FOLLOWING);
+    if (x->deadline_ms > 0)
+        exchange_wait(x, x->deadline_ms - (int64_t)clock_mono_ms(), on_deadline);
+    return false;
+}
+
+// -------------------------------------------------------------------- leaders
+
+static struct cache_answer head_of(const struct exchange *x) {
+    const struct route_candidate *c = &x->candidates[x->candidate];
+    return (struct cache_answer){
+        .endpoint = x->endpoint,
+        .content_type = x->content_type,
+        .provider = c->provider->name,
+        .model = c->upstream_model,
+        .tier = c->tier != NULL ? c->tier->name : SLICE_NONE,
+        .usage = x->usage,
+        .cost_known = x->cost_known,
+        .cost_pico = x->cost.pico,
+    };
+}
+
+void join_publish(struct exchange *x, struct slice bytes) {
+    if (!x->leads || x->client_wants_usage)
+        return; // its events are not what the others asked for
+    if (!x->publishes) {
+        struct cache_answer head = head_of(x);
+        flight_begin_stream(x->flight, &head);
+        x->publishes = true;
+    }
+    flight_append(x->flight, bytes);
+}
+
+void join_give(struct exchange *x, enum flight_end end, const struct cache_answer *answer) {
+    if (!x->leads || x->flight_over)
+        return;
+    x->flight_over = true;
+    flight_finish(x->flight, end, x->status, answer);
+}
+
+void join_give_error(struct exchange *x) {
+    // What is wrong with the request is wrong for all; keys and rates are one's own.
+    static const int for_all[] = {400, 404, 413, 415, 422};
+    struct cache_answer error = head_of(x);
+    error.body = buffer_slice(&x->answer);
+    for (size_t i = 0; i < FARTHING_COUNT(for_all); i++)
+        if (x->status == for_all[i] && error.body.len > 0)
+            join_give(x, FLIGHT_REFUSED, &error);
+}
+
+bool join_is_needed(const struct exchange *x) {
+    return x->leads && flight_has_followers(x->flight);
+}
+
+void join_leave(struct exchange *x) {
+    if (x->flight == NULL)
+        return;
+    if (x->leads && !x->flight_over) {
+        // A whole stream that could not be put together serves those who follow it live.
+        bool whole = x->publishes && x->error == API_ERROR_NONE && x->judged_whole;
+        struct cache_answer head = whole ? head_of(x) : (struct cache_answer){0};
+        join_give(x, whole ? FLIGHT_DONE : FLIGHT_FAILED, whole ? &head : NULL);
+    }
+    flight_leave(x->flight);
+    x->flight = NULL;
+    x->leads = x->publishes = x->flight_over = false;
+    if (x->flight_entry != NULL)
+        cache_entry_release(x->flight_entry);
+    x->flight_entry = NULL;
+}
