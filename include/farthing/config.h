@@ -53,6 +53,8 @@ struct config_cache {
     int64_t memory_bytes;
     int64_t ttl_ms;
     int64_t max_entry_bytes;
+    int64_t idempotency_ttl_ms; // results under an Idempotency-Key; default 24 h
+    int64_t retry_window_ms;    // a client's retry is the same request; default 60 s, 0: never
 };
 
 struct config_retry {
@@ -68,13 +70,20 @@ struct config_breaker {
     int64_t open_for_ms;
 };
 
+// Where a request says no cap and one is to be added: which spelling does the
+// provider's chat take? AUTO goes by the model's name.
+enum config_output_field { CONFIG_OUTPUT_AUTO, CONFIG_OUTPUT_MAX_TOKENS,
+                           CONFIG_OUTPUT_MAX_COMPLETION_TOKENS };
+
 struct config_provider {
     struct slice name;
     struct slice dialect;  // "openai" or "anthropic"
     struct slice base_url; // without a trailing slash
     struct slice api_key;  // the secret itself; empty: none
     bool passthrough_key;  // api_key = "passthrough"
-    int64_t max_inflight;
+    int64_t max_inflight;   // 0: no limit; with adaptive_inflight: never more than this
+    bool adaptive_inflight; // max_inflight = "adaptive"
+    enum config_output_field output_cap_field;
     int64_t connect_timeout_ms;
     int64_t first_byte_timeout_ms;
     int64_t idle_timeout_ms;
@@ -100,7 +109,61 @@ struct config_model {
     config_pico reasoning_price;
     int64_t context_window;
     int64_t max_output_tokens;
+    int reasoning; // 1, 0, CONFIG_UNSET: by its name
     unsigned index;
+};
+
+// ------------------------------------------------- guardrails, in many places
+
+// What one request may ask for. CONFIG_UNSET: no such cap here. Of several
+// that apply (route, task, tenant) the lowest counts.
+struct config_caps {
+    int64_t max_output_tokens;
+    int64_t max_input_tokens;
+    config_pico max_cost;
+    int64_t max_n;
+    int64_t max_tools;
+};
+
+// How much at once and in a minute. CONFIG_UNSET: no such limit.
+struct config_limits {
+    int64_t concurrency, queue, queue_timeout_ms;
+    int64_t requests_per_minute, tokens_per_minute;
+};
+
+// What all requests of one x-farthing-run may take together. CONFIG_UNSET: no cap.
+struct config_run {
+    int64_t max_steps;    // requests
+    int64_t max_attempts; // attempts against providers
+    int64_t max_tokens;   // input and output
+    int64_t max_wall_ms;  // since its first request
+    config_pico max_cost;
+};
+
+// Requests of some features: a section task "GLOB".
+struct config_task {
+    struct slice name; // glob of features
+    struct config_caps caps;
+};
+
+enum config_effort { CONFIG_EFFORT_UNSET, CONFIG_EFFORT_NONE, CONFIG_EFFORT_MINIMAL,
+                     CONFIG_EFFORT_LOW, CONFIG_EFFORT_MEDIUM, CONFIG_EFFORT_HIGH,
+                     CONFIG_EFFORT_XHIGH };
+
+// Parts of a request's input, each with a budget of its own (a route's section
+// context "system" { ... }).
+enum config_context_part { CONFIG_CONTEXT_SYSTEM, CONFIG_CONTEXT_DEVELOPER, CONFIG_CONTEXT_HISTORY,
+                           CONFIG_CONTEXT_RETRIEVED, CONFIG_CONTEXT_TOOL_RESULTS,
+                           CONFIG_CONTEXT_TOTAL, CONFIG_CONTEXT_PART_COUNT };
+enum config_context_action { CONFIG_CONTEXT_REJECT, CONFIG_CONTEXT_WARN,
+                             CONFIG_CONTEXT_TRIM_OLDEST };
+
+struct config_context {
+    enum config_context_part part;
+    int64_t max_tokens;
+    enum config_context_action action; // TRIM_OLDEST: of history and total only
+    int64_t keep_turns;                // trim_oldest: the last turns that stay whole; default 2
+    struct config_slices markers;      // retrieved: a text that begins with one of these is
 };
 
 enum config_balance { CONFIG_BALANCE_ORDER, CONFIG_BALANCE_LEAST_INFLIGHT, CONFIG_BALANCE_WEIGHTED,
@@ -143,10 +206,16 @@ struct config_route {
     size_t tier_count;
     struct config_slices escalate_on;
     int64_t fallback_temperature_milli; // thousandths; CONFIG_UNSET
-    int64_t max_output_tokens;
-    int64_t max_input_tokens;
-    config_pico max_cost;
+    struct config_caps caps;
+    struct config_limits limits;
     bool concise;
+    struct slice concise_text;
+    enum config_effort max_reasoning_effort;
+    bool budget_may_lower_cap; // budget_fit = "lower_cap" (otherwise "refuse")
+    const struct config_context *contexts; // in the order of enum config_context_part
+    size_t context_count;
+    int64_t idempotency_ttl_ms; // CONFIG_UNSET: the cache section's
+    int64_t retry_window_ms;    // CONFIG_UNSET: the cache section's
     bool override_model;
     bool stream_summary;
     enum config_client_gone on_client_gone;
@@ -161,20 +230,38 @@ struct config_route {
     unsigned index;
 };
 
+// One counter for all that fits, or one for each value of what it is said to be
+// `per`: each user, each run, each key, each feature.
+enum config_budget_per { CONFIG_PER_ALL, CONFIG_PER_FEATURE, CONFIG_PER_USER, CONFIG_PER_RUN,
+                         CONFIG_PER_KEY };
+
 struct config_budget {
     struct slice name;
     config_pico amount;
     int64_t window_ms; // 0: total
-    struct slice feature; // glob; empty: all
+    bool sliding;      // the last window_ms at any time, not a calendar's window
+    struct slice timezone; // of calendar windows, "Europe/Berlin"; empty: UTC
+    struct slice feature;  // glob; empty: all
+    struct slice user;     // glob; empty: all
+    enum config_budget_per per;
+    const int64_t *warn_at_percent; // ascending, 1..100
+    size_t warn_at_count;
 };
+
+enum config_unpriced { CONFIG_UNPRICED_REFUSE, CONFIG_UNPRICED_ALLOW };
 
 struct config_tenant {
     struct slice name;
     const uint8_t (*key_digests)[DIGEST_LEN]; // SHA-256 of each key
     size_t key_count;
     struct config_slices routes; // globs of route names it may use; empty: all
-    int64_t concurrency, queue, queue_timeout_ms;
-    int64_t requests_per_minute, tokens_per_minute;
+    struct config_limits limits;
+    struct config_limits each_key; // of each of its keys
+    struct config_caps caps;
+    struct config_run run; // its own, else the top-level section's, key by key
+    int64_t priority;      // its weight where tenants wait for one provider: 1..100
+    // Where a budget applies and the model has no price: nothing can be promised.
+    enum config_unpriced unpriced;
     const struct config_budget *budgets;
     size_t budget_count;
     bool may_override_route; // x-farthing-route, x-farthing-tier; default true
@@ -202,6 +289,8 @@ struct config {
     size_t tier_count;
     const struct config_route *routes;
     size_t route_count;
+    const struct config_task *tasks;
+    size_t task_count;
     const struct config_tenant *tenants; // none in the file: one called "default" without keys
     size_t tenant_count;
     bool has_tenant_sections;
@@ -224,6 +313,8 @@ const struct config_provider *config_provider_find(const struct config *c, struc
 const struct config_model *config_model_find(const struct config *c, struct slice name);
 const struct config_tier *config_tier_find(const struct config *c, struct slice name);
 const struct config_route *config_route_find(const struct config *c, struct slice name);
+// The first task whose glob fits; NULL: none, or no feature.
+const struct config_task *config_task_for(const struct config *c, struct slice feature);
 const struct config_tenant *config_tenant_find(const struct config *c, struct slice name);
 
 // Values as the file spells them; also used for request headers.

@@ -16,14 +16,8 @@ struct limits_loop; // one loop's access; that loop's thread only
 struct limits_tenant;
 struct limits_waiter;
 
-// Figures that are CONFIG_UNSET or below do not limit. queue: CONFIG_UNSET is 0 (nobody waits).
-struct limits_figures {
-    int64_t concurrency;
-    int64_t queue;
-    int64_t queue_timeout_ms; // CONFIG_UNSET: LIMITS_QUEUE_TIMEOUT_MS
-    int64_t requests_per_minute;
-    int64_t tokens_per_minute;
-};
+// Figures (config.h) that are CONFIG_UNSET or below do not limit. queue: CONFIG_UNSET is 0
+// (nobody waits); queue_timeout_ms: CONFIG_UNSET is LIMITS_QUEUE_TIMEOUT_MS.
 enum { LIMITS_QUEUE_TIMEOUT_MS = 10000, LIMITS_WINDOW_S = 60 };
 
 struct limits *limits_new(void);
@@ -33,7 +27,7 @@ void limits_free(struct limits *l); // after all its loops
 // in the file keep their figures for the requests that still run.
 void limits_configure(struct limits *l, const struct config *config);
 // The same for one name (a tenant's, or any other that requests are held under).
-void limits_set(struct limits *l, struct slice name, const struct limits_figures *figures);
+void limits_set(struct limits *l, struct slice name, const struct config_limits *figures);
 
 struct limits_loop *limits_loop_new(struct limits *l, struct event_base *loop);
 // Every ticket of this loop is released by then.

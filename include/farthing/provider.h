@@ -34,6 +34,38 @@ bool provider_answer_header_passes(struct slice name);
 bool provider_ask_usage(enum provider_dialect d, enum api_endpoint e, const struct json_doc *doc,
                         struct json_edits *edits);
 
+// What a request says of its own size.
+struct provider_request {
+    int64_t output_cap; // tokens of one choice, the lowest of its spellings; -1: none
+    int64_t n;          // choices; 1 when it does not say
+    int64_t tools;      // offered
+};
+void provider_read_request(enum api_endpoint e, const struct json_doc *doc,
+                           struct provider_request *out);
+// Which field asks for a cap where the request has none (chat; elsewhere the
+// endpoint knows one only).
+enum provider_output_field { PROVIDER_MAX_TOKENS, PROVIDER_MAX_COMPLETION_TOKENS };
+// By the name of the model: OpenAI's reasoning models refuse max_tokens.
+enum provider_output_field provider_output_field_of(struct slice model);
+bool provider_model_reasons(struct slice model);
+// Lowers every spelling of the output cap that the request has to `cap`, adds
+// one where it has none; never raises. *before: what it was, -1: none. False:
+// nothing to change.
+bool provider_cap_output(enum api_endpoint e, const struct json_doc *doc, int64_t cap,
+                         enum provider_output_field field, struct json_edits *edits,
+                         int64_t *before);
+// Adds an instruction where this endpoint takes one: after the system messages
+// of chat, behind `instructions` of responses, behind `system` of messages.
+// False: it takes none (completions, embeddings).
+bool provider_add_instruction(enum api_endpoint e, const struct json_doc *doc, struct slice text,
+                              struct json_edits *edits);
+// Lowers reasoning_effort (chat) or reasoning.effort (responses) to `ceiling`
+// ("none", "minimal", "low", "medium", "high", "xhigh"); adds it for a model that
+// reasons and was told nothing, where `ceiling` is below "medium", its default. *before:
+// what the request said, or empty. False: nothing to change.
+bool provider_cap_effort(enum api_endpoint e, const struct json_doc *doc, struct slice ceiling,
+                         bool model_reasons, struct json_edits *edits, struct slice *before);
+
 // ----------------------------------------------------------- whole answers
 
 struct provider_answer {

@@ -30,6 +30,10 @@ struct upstream_target {
     int64_t total_timeout_ms;      // 0: none
     // 0: unlimited; over it attempts wait their turn, first_byte_timeout_ms at most.
     int64_t max_inflight;
+    // max_inflight is the most; how many it is now follows the provider's
+    // answers: one more for each round of good ones, half after a 429, a 503 or
+    // when its latency grows.
+    bool adaptive_inflight;
     bool tls_verify;
     struct slice ca_file; // the only authorities trusted; empty: the system's
 };
@@ -44,6 +48,10 @@ struct attempt_request {
     const struct api_header *headers;
     size_t header_count;
     struct slice body;      // NOT copied: must live until on_done or cancel
+    // Who waits for a place of max_inflight, and how much it counts: places go
+    // to tenants in proportion to their weights, over all loops.
+    struct slice tenant;
+    unsigned weight;        // 0: 1
     size_t max_body_bytes;  // of the answer, decompressed; over: ATTEMPT_TOO_LARGE; 0: unlimited
     int64_t deadline_ms;    // clock_mono_ms() at which to give up, 0: none
 };

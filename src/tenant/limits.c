@@ -35,7 +35,7 @@ void limits_free(struct limits *l) {
     free(l);
 }
 
-static const struct limits_figures no_figures = {CONFIG_UNSET, CONFIG_UNSET, CONFIG_UNSET,
+static const struct config_limits no_figures = {CONFIG_UNSET, CONFIG_UNSET, CONFIG_UNSET,
                                                  CONFIG_UNSET, CONFIG_UNSET};
 
 static struct limits_tenant *tenant_new(struct slice name) {
@@ -70,7 +70,7 @@ static struct limits_tenant *find_known(struct limits_loop *l, struct slice name
     return t;
 }
 
-void limits_set(struct limits *l, struct slice name, const struct limits_figures *figures) {
+void limits_set(struct limits *l, struct slice name, const struct config_limits *figures) {
     struct limits_tenant *t = limits_find(l, name);
     pthread_mutex_lock(&t->lock);
     t->figures = *figures;
@@ -83,9 +83,7 @@ void limits_set(struct limits *l, struct slice name, const struct limits_figures
 void limits_configure(struct limits *l, const struct config *config) {
     for (size_t i = 0; i < config->tenant_count; i++) {
         const struct config_tenant *t = &config->tenants[i];
-        limits_set(l, t->name,
-                   &(struct limits_figures){t->concurrency, t->queue, t->queue_timeout_ms,
-                                            t->requests_per_minute, t->tokens_per_minute});
+        limits_set(l, t->name, &t->limits);
     }
 }
 

@@ -33,7 +33,7 @@ struct limits_waiter {
 // Made once for each name and kept: names come from the configuration.
 struct limits_tenant {
     _Alignas(CACHE_LINE) pthread_mutex_t lock;
-    struct limits_figures figures;
+    struct config_limits figures;
     struct rate requests, tokens;
     int64_t running, queued;
     int64_t hold_us; // moving mean

@@ -15,7 +15,7 @@ static struct limits_rate_view rate_view(struct rate *r, int64_t limit, uint64_t
 static void view_tenant(struct limits_tenant *t, struct limits_view *out) {
     uint64_t now_us = clock_mono_ns() / 1000;
     pthread_mutex_lock(&t->lock);
-    const struct limits_figures *f = &t->figures;
+    const struct config_limits *f = &t->figures;
     *out = (struct limits_view){.name = t->name,
                                 .requests = rate_view(&t->requests, f->requests_per_minute, now_us),
                                 .tokens = rate_view(&t->tokens, f->tokens_per_minute, now_us),

@@ -89,8 +89,8 @@ static void check_sample_route(const struct config_route *r) {
     assert_slice(r->match_features.items[0], "support_*");
     assert_int_equal(r->escalate_on.count, 6);
     assert_int_equal(r->fallback_temperature_milli, 100);
-    assert_int_equal(r->max_output_tokens, 300);
-    assert_int_equal(r->max_cost, INT64_C(50000000000));
+    assert_int_equal(r->caps.max_output_tokens, 300);
+    assert_int_equal(r->caps.max_cost, INT64_C(50000000000));
     assert_true(r->concise);
     assert_int_equal(r->cache.ttl_ms, 600000);
     assert_true(r->cache.enabled && r->cache.when_temperature_above_zero);
@@ -99,9 +99,9 @@ static void check_sample_route(const struct config_route *r) {
 
 static void check_sample_tenant(const struct config_tenant *t) {
     assert_int_equal(t->key_count, 1);
-    assert_int_equal(t->concurrency, 20);
-    assert_int_equal(t->queue_timeout_ms, 10000);
-    assert_int_equal(t->tokens_per_minute, 200000);
+    assert_int_equal(t->limits.concurrency, 20);
+    assert_int_equal(t->limits.queue_timeout_ms, 10000);
+    assert_int_equal(t->limits.tokens_per_minute, 200000);
     assert_int_equal(t->budget_count, 2);
     assert_int_equal(t->budgets[1].amount, INT64_C(5000000000000));
     assert_int_equal(t->budgets[1].window_ms, 86400000);
@@ -167,7 +167,7 @@ static void what_is_left_out_has_the_default(void **state) {
     assert_true(c->providers[0].tls_verify && c->providers[0].include_usage);
     assert_int_equal(c->routes[0].cache.ttl_ms, CONFIG_UNSET);
     assert_true(c->routes[0].cache.when_temperature_unset);
-    assert_int_equal(c->routes[0].max_cost, CONFIG_UNSET);
+    assert_int_equal(c->routes[0].caps.max_cost, CONFIG_UNSET);
     assert_int_equal(c->tenant_count, 1);
     assert_slice(c->tenants[0].name, "default");
     assert_int_equal(c->tenants[0].key_count, 0);

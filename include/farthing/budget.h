@@ -1,0 +1,182 @@
+// budget: money that cannot be overspent. Before money can flow, the worst case
+// is reserved in every budget that applies, all or none; what it really cost
+// settles the reservation and the rest is free again at once. Money is integer
+// pico-USD and never wraps.
+//
+// Windows are fixed and follow the calendar in UTC (a week begins on Monday). A
+// cost counts in the window in which it was reserved. The last eight windows of
+// each budget are remembered, so a clock that is set back finds them as they
+// were, and forward again too: nothing is emptied, no window is given twice.
+// Where it is set back further than that, what was spent last counts in the
+// window that it shows then.
+//
+// What survives a crash (the written rule): for each budget the store holds a
+// ceiling that is on disk before anything above it is granted. After an orderly
+// end the ceiling is what was spent. After a crash all of the ceiling counts as
+// spent: what lies between is the worst case of the reservations of the dead
+// process and at most 2 * BUDGET_STEPS-ths (1.6 %) of the amount. It is shown
+// as `recovered`. So money that was spent is never forgotten. Where the disk
+// does not take the ceiling in BUDGET_CONFIRM_MS, grants go on without it and
+// are counted (farthing_budget_unconfirmed_total): within the process nothing
+// is overspent even then, and only a crash at that moment could forget.
+#ifndef FARTHING_BUDGET_H
+#define FARTHING_BUDGET_H
+
+#include "farthing/base.h"
+#include "farthing/config.h"
+
+struct event_base;
+struct store;
+struct store_client;
+struct budgets;      // the process's; any thread
+struct budgets_loop; // one loop's access; that loop's thread only
+struct budget_tenant;
+struct budget_counter;
+struct budget_waiter;
+
+enum {
+    BUDGET_STEPS = 128,      // the ceiling moves by 128ths of the amount
+    BUDGET_CONFIRM_MS = 250, // longest wait for the disk
+    BUDGET_LEGS = 4,         // applying budgets without an allocation
+};
+
+// Reads what earlier processes left. Blocks, before the loops run. With store
+// NULL everything is in memory only. NULL when the table cannot be read.
+struct budgets *budgets_open(struct store *store, struct error *err);
+// Writes the last figures. After all loops, before the store is closed.
+void budgets_close(struct budgets *b);
+// The budgets of every tenant of the snapshot, in force when it returns. One
+// thread at a time, the one that opened.
+// Counters are kept by tenant and budget name: a changed amount applies to what
+// was spent so far; a changed window runs on with it to the new window's end.
+void budgets_configure(struct budgets *b, const struct config *config);
+
+// `client` is this loop's (NULL without a store) and is freed later than this.
+struct budgets_loop *budgets_loop_new(struct budgets *b, struct event_base *loop,
+                                      struct store_client *client);
+// Every reservation of this loop is settled or released by then.
+void budgets_loop_free(struct budgets_loop *l);
+
+// -------------------------------------------------------------- reservations
+
+enum budget_state {
+    BUDGET_IDLE,     // zero: nothing held
+    BUDGET_WAITING,  // held; the store has not confirmed yet
+    BUDGET_HELD,
+    BUDGET_SETTLED,
+    BUDGET_RELEASED, // or refused
+};
+
+struct budget_leg { // private
+    struct budget_counter *counter;
+    uint64_t epoch; // of its window
+    config_pico level;
+};
+
+// The caller's, in memory of its own (zeroed before first use; may be used again
+// once settled or released): one attempt's hold on its budgets.
+struct budget_reservation {
+    enum budget_state state;
+    config_pico amount; // reserved in each
+    // private
+    struct budget_tenant *tenant;
+    struct budget_waiter *waiter;
+    struct budget_leg *legs; // own, or malloc'd when there are many
+    size_t leg_count;
+    struct budget_leg own[BUDGET_LEGS];
+};
+
+// Figures of one budget at one moment: spent + reserved <= amount at any time,
+// but for overruns and for an amount that was lowered.
+struct budget_view {
+    struct slice tenant, budget, feature; // live as long as the budgets
+    struct slice value; // whose, of a budget that is `per` something; "other": all beyond the bound
+    bool frozen;        // grants nothing until it is thawed
+    config_pico amount, spent, reserved;
+    config_pico remaining;   // never negative
+    config_pico recovered;   // of spent: by the rule above
+    config_pico overrun;     // of spent: above what was reserved
+    config_pico ceiling;     // on disk or on its way there
+    int64_t window_start_ms; // 0 for a total
+    int64_t window_end_ms;   // 0: never
+    bool configured;         // in the file now
+};
+
+// Whose money, and what for. Empty: not said; budgets for all apply.
+struct budget_scope {
+    struct slice tenant, feature, user, run;
+    struct slice key;       // the client key's SHA-256 in hex
+    config_pico run_amount; // this run's own budget (config_run.max_cost); CONFIG_UNSET: none
+};
+
+struct budget_ask {
+    struct budget_scope scope;
+    config_pico worst; // below 0 counts as 0
+};
+
+struct budget_refusal {
+    struct budget_view budget; // the one with least left
+    config_pico asked;
+    config_pico fits;       // the most that all of them would have granted
+    int64_t retry_after_ms; // until its window ends; -1: never by waiting
+};
+
+// BUDGET_WAIT: the money is reserved, but a crash before `ready` is called could
+// forget it: do not spend yet.
+enum budget_verdict { BUDGET_GRANTED, BUDGET_WAIT, BUDGET_REFUSED };
+
+// On the loop, exactly once, or never after the reservation was settled or
+// released. The reservation is BUDGET_HELD.
+typedef void budget_ready(void *arg);
+
+// `refusal` is filled when refused. A tenant without budgets is granted anything.
+enum budget_verdict budget_reserve(struct budgets_loop *l, struct budget_reservation *r,
+                                   const struct budget_ask *ask, budget_ready *ready, void *arg,
+                                   struct budget_refusal *refusal) FARTHING_MUST_CHECK;
+
+struct budget_settled {
+    config_pico overrun;   // of the cost over the reservation; 0 without any budget
+    config_pico remaining; // least of what is left in these budgets; CONFIG_UNSET: none apply
+};
+
+// Books the real cost (all of it, even above the reservation). False, and
+// nothing happens, where nothing is held. `out` may be NULL.
+bool budget_settle(struct budgets_loop *l, struct budget_reservation *r, config_pico cost,
+                   struct budget_settled *out);
+// Nothing was spent. False where nothing is held.
+bool budget_release(struct budgets_loop *l, struct budget_reservation *r);
+
+// Ends the waiting of those for whom the store took too long; a timer of the
+// loop calls it. For tests with a frozen clock.
+void budgets_loop_run_due(struct budgets_loop *l, uint64_t now_ms);
+
+// ------------------------------------------------------------------- figures
+
+// Least of what is left in the budgets that apply; CONFIG_UNSET: none do.
+config_pico budget_remaining(struct budgets_loop *l, const struct budget_scope *scope);
+typedef void budget_visitor(void *arg, const struct budget_view *view);
+// Every budget, also of tenants no longer in the file. One tenant's figures are of
+// one moment. Any thread; the visitor is called without a lock.
+void budgets_visit(struct budgets *b, budget_visitor *visit, void *arg);
+
+// ------------------------------------------------------------ by an operator
+
+// One budget, by name; `value` picks one counter of a budget that is `per`
+// something (empty otherwise). False with err when there is none. Any thread;
+// survives a restart.
+struct budget_name {
+    struct slice tenant, budget, value;
+};
+// More (or less, below 0) in this window only.
+bool budget_top_up(struct budgets *b, const struct budget_name *name, config_pico amount,
+                   struct error *err) FARTHING_MUST_CHECK;
+// What was spent in this window is forgotten; what is reserved now is not.
+bool budget_reset(struct budgets *b, const struct budget_name *name, struct error *err)
+    FARTHING_MUST_CHECK;
+bool budget_freeze(struct budgets *b, const struct budget_name *name, bool frozen,
+                   struct error *err) FARTHING_MUST_CHECK;
+
+// Brings farthing_budget_remaining_usd up to date: before metrics are shown.
+void budgets_publish(struct budgets *b);
+
+#endif

@@ -1,0 +1,37 @@
+// route, its estimate: how many tokens a request's input is, before any provider
+// has counted it. From bytes and classes of characters, and from what providers
+// reported of earlier requests to the same model.
+#ifndef FARTHING_ESTIMATE_H
+#define FARTHING_ESTIMATE_H
+
+#include "farthing/api.h"
+#include "farthing/base.h"
+#include "farthing/json.h"
+
+// Of some text: before calibration, never below 1 where there is text, and
+// rather too high than too low for every tokenizer in use. `text` is JSON source
+// (escapes and all) or plain.
+int64_t estimate_text(struct slice text);
+// Of one value of a request (a message, a list of tools, a schema), with what
+// images, files and audio in it may count. JSON_NONE: 0.
+int64_t estimate_value(const struct json_doc *doc, json_ref value);
+// Of the whole input of a request: messages or prompt or input, instructions,
+// tools, response format; not of what is no input (metadata, parameters).
+int64_t estimate_input(enum api_endpoint e, const struct json_doc *doc);
+
+// What was learned, by model ("provider/model"); shared by all loops.
+struct estimator;
+struct estimator *estimator_new(void);
+void estimator_free(struct estimator *e);
+
+struct estimate {
+    int64_t likely; // what the provider will probably report
+    int64_t most;   // what it will hardly exceed: what budgets reserve
+};
+// `raw` is estimate_input's. Any thread; costs some tens of nanoseconds.
+struct estimate estimator_ask(struct estimator *e, struct slice model, int64_t raw);
+// What the provider reported for it. Updates farthing_token_estimate_ratio{model}
+// (a histogram of likely / reported). Any thread.
+void estimator_learn(struct estimator *e, struct slice model, int64_t raw, int64_t reported);
+
+#endif
