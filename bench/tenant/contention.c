@@ -2,10 +2,12 @@
 // their requests are one tenant's.
 //
 // A request here is admit, reserve, settle tokens, settle money, release: with
-// two budgets and all three limits, none of which refuses. Between requests a
-// loop does other work for as long as is said (a proxied request costs 20 us and
-// more). "loss" compares two threads on one tenant with two threads on a tenant
-// each: same processors, same work, no sharing.
+// all three limits, none of which refuses, and the budgets that are said: two for
+// all; the same with warnings and one of them sliding; or besides one for each
+// user (of 1,000) and the run's own. Between requests a loop does other work for as
+// long as is said (a proxied request costs 20 us and more). "loss" compares two
+// threads on one tenant with two threads on a tenant each: same processors, same
+// work, no sharing.
 #include <event2/event.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -15,7 +17,24 @@
 #include "farthing/budget.h"
 #include "farthing/limits.h"
 
-enum { ROUND_MS = 700, ROUNDS = 3, THREADS_MAX = 2 };
+enum { ROUND_MS = 500, ROUNDS = 3, THREADS_MAX = 2, USERS = 1000 };
+
+static const struct kind {
+    const char *name, *budgets;
+    bool limits, scoped; // scoped: users and runs are said
+} kinds[] = {
+    {"budgets only: two", "budget \"d\" { amount = \"5000000 usd\" window = \"1d\" }\n"
+                          "budget \"f\" { amount = \"5000000 usd\" feature = \"chat_*\" }", false, false},
+    {"limits and two budgets", "budget \"d\" { amount = \"5000000 usd\" window = \"1d\" }\n"
+                               "budget \"f\" { amount = \"5000000 usd\" feature = \"chat_*\" }", true, false},
+    {"limits and two, warned, one sliding",
+     "budget \"d\" { amount = \"5000000 usd\" window = \"1d\" sliding = true warn_at = {\"80%\"} }\n"
+     "budget \"f\" { amount = \"5000000 usd\" feature = \"chat_*\" warn_at = {\"80%\"} }", true, false},
+    {"limits, two, per user and run",
+     "budget \"d\" { amount = \"5000000 usd\" window = \"1d\" }\n"
+     "budget \"f\" { amount = \"5000000 usd\" feature = \"chat_*\" }\n"
+     "budget \"u\" { amount = \"5000000 usd\" window = \"1d\" per = \"user\" }", true, true},
+};
 
 static const char *const names[THREADS_MAX] = {"acme", "umbra"};
 
@@ -23,14 +42,15 @@ struct worker {
     pthread_t thread;
     struct limits *limits;
     struct budgets *budgets;
+    const struct kind *kind;
     const char *tenant;
-    unsigned work_ns;
+    unsigned number, work_ns;
     int64_t done;
 };
 
 static atomic_bool go, stop;
 
-static const struct config *load(void) {
+static const struct config *load(const struct kind *kind) {
     struct buffer text = {0}, messages = {0};
     buffer_printf(&text,
                   "provider \"p\" { dialect = \"openai\" base_url = \"http://127.0.0.1:1/v1\" }\n"
@@ -40,9 +60,8 @@ static const struct config *load(void) {
         buffer_printf(&text,
                       "tenant \"%s\" { keys = {\"sha256:%064u\"} concurrency = 1000 queue = 10\n"
                       "requests = \"1000000000/min\" tokens = \"1000000000000/min\"\n"
-                      "budget \"d\" { amount = \"5000000 usd\" window = \"1d\" }\n"
-                      "budget \"f\" { amount = \"5000000 usd\" feature = \"chat_*\" } }\n",
-                      names[i], i + 1);
+                      "%s }\n",
+                      names[i], i + 1, kind->budgets);
     const struct config *c = config_load_text(buffer_slice(&text), "bench", &messages);
     if (c == NULL) {
         fprintf(stderr, "%.*s", SLICE_ARG(buffer_slice(&messages)));
@@ -59,23 +78,40 @@ static void other_work(unsigned ns) {
         continue;
 }
 
-static void request(struct worker *w, struct limits_loop *ll, struct budgets_loop *bl) {
-    struct limits_ticket ticket = {0};
+static void pay(struct worker *w, struct budgets_loop *bl) {
     struct budget_reservation money = {0};
     struct budget_refusal refusal;
-    struct limits_ask ask = {slice_of(w->tenant), 1000, 0};
-    const struct budget_ask cost = {
+    char user[16], run[16];
+    struct budget_ask cost = {
         .scope = {.tenant = slice_of(w->tenant),
                   .feature = SLICE("chat_help"),
                   .run_amount = CONFIG_UNSET},
         .worst = 5000,
     };
-    if (limits_admit(ll, &ticket, &ask, NULL, NULL) != LIMITS_GRANTED ||
-        budget_reserve(bl, &money, &cost, NULL, NULL, &refusal) != BUDGET_GRANTED)
+    if (w->kind->scoped) {
+        unsigned who = (unsigned)(w->done % USERS);
+        cost.scope.user = slice_make(user, (size_t)snprintf(user, sizeof user, "user%u", who));
+        cost.scope.run = slice_make(
+            run, (size_t)snprintf(run, sizeof run, "run%u-%u", w->number, who / 20));
+        cost.scope.run_amount = INT64_MAX / 2;
+    }
+    if (budget_reserve(bl, &money, &cost, NULL, NULL, &refusal) != BUDGET_GRANTED)
         abort();
     other_work(w->work_ns);
-    limits_settle(&ticket, 800);
     budget_settle(bl, &money, 3000, NULL);
+}
+
+static void request(struct worker *w, struct limits_loop *ll, struct budgets_loop *bl) {
+    struct limits_ticket ticket = {0};
+    struct limits_ask ask = {.tenant = slice_of(w->tenant), .tokens = 1000};
+    if (!w->kind->limits) {
+        pay(w, bl);
+        return;
+    }
+    if (limits_admit(ll, &ticket, &ask, NULL, NULL) != LIMITS_GRANTED)
+        abort();
+    pay(w, bl);
+    limits_settle(&ticket, 800);
     limits_release(&ticket);
 }
 
@@ -96,16 +132,26 @@ static void *run(void *arg) {
     return NULL;
 }
 
+struct bench {
+    const struct kind *kind;
+    struct limits *limits;
+    struct budgets *budgets;
+};
+
 // Requests a second of all threads together.
-static double measure(struct limits *l, struct budgets *b, unsigned threads, unsigned tenants,
+static double measure(const struct bench *b, unsigned threads, unsigned tenants,
                       unsigned work_ns) {
     struct worker w[THREADS_MAX] = {0};
     struct timespec pause = {0, ROUND_MS * 1000000L};
     atomic_store(&go, false);
     atomic_store(&stop, false);
     for (unsigned i = 0; i < threads; i++) {
-        w[i] = (struct worker){
-            .limits = l, .budgets = b, .tenant = names[i % tenants], .work_ns = work_ns};
+        w[i] = (struct worker){.limits = b->limits,
+                               .budgets = b->budgets,
+                               .kind = b->kind,
+                               .tenant = names[i % tenants],
+                               .number = i,
+                               .work_ns = work_ns};
         pthread_create(&w[i].thread, NULL, run, &w[i]);
     }
     uint64_t start = clock_mono_ns();
@@ -121,37 +167,42 @@ static double measure(struct limits *l, struct budgets *b, unsigned threads, uns
     return (double)done * 1e9 / (double)took;
 }
 
-static double best(struct limits *l, struct budgets *b, unsigned threads, unsigned tenants,
-                   unsigned work_ns) {
+static double best(const struct bench *b, unsigned threads, unsigned tenants, unsigned work_ns) {
     double most = 0;
     for (int i = 0; i < ROUNDS; i++) {
-        double now = measure(l, b, threads, tenants, work_ns);
+        double now = measure(b, threads, tenants, work_ns);
         most = now > most ? now : most;
     }
     return most;
 }
 
-int main(void) {
-    static const unsigned works[] = {0, 1000, 5000, 20000};
+static void print_kind(const struct kind *kind) {
+    static const unsigned works[] = {0, 5000, 20000};
     struct error err;
-    const struct config *c = load();
-    struct limits *l = limits_new();
-    struct budgets *b = budgets_open(NULL, &err);
-    limits_configure(l, c);
-    budgets_configure(b, c);
-    printf("%-10s %14s %18s %18s %8s\n", "work ns", "1 thread /s", "2 threads, own /s",
-           "2 threads, one /s", "loss");
+    const struct config *c = load(kind);
+    const struct bench b = {kind, limits_new(), budgets_open(NULL, &err)};
+    limits_configure(b.limits, c);
+    budgets_configure(b.budgets, c);
+    printf("%s\n", kind->name);
     for (size_t i = 0; i < FARTHING_COUNT(works); i++) {
-        double one = best(l, b, 1, 1, works[i]);
-        double own = best(l, b, 2, 2, works[i]);
-        double shared = best(l, b, 2, 1, works[i]);
+        double one = best(&b, 1, 1, works[i]);
+        double own = best(&b, 2, 2, works[i]);
+        double shared = best(&b, 2, 1, works[i]);
         printf("%-10u %14.0f %18.0f %18.0f %7.1f%%\n", works[i], one, own, shared,
                100 * (1 - shared / own));
         if (works[i] == 0)
             printf("           (%.0f ns a request)\n", 1e9 / one);
+        fflush(stdout);
     }
-    budgets_close(b);
-    limits_free(l);
+    budgets_close(b.budgets);
+    limits_free(b.limits);
     config_unref(c);
+}
+
+int main(void) {
+    printf("%-10s %14s %18s %18s %8s\n", "work ns", "1 thread /s", "2 threads, own /s",
+           "2 threads, one /s", "loss");
+    for (size_t i = 0; i < FARTHING_COUNT(kinds); i++)
+        print_kind(&kinds[i]);
     return 0;
 }

@@ -3,22 +3,47 @@
 // settles the reservation and the rest is free again at once. Money is integer
 // pico-USD and never wraps.
 //
-// Windows are fixed and follow the calendar in UTC (a week begins on Monday). A
-// cost counts in the window in which it was reserved. The last eight windows of
-// each budget are remembered, so a clock that is set back finds them as they
-// were, and forward again too: nothing is emptied, no window is given twice.
-// Where it is set back further than that, what was spent last counts in the
-// window that it shows then.
+// Windows are fixed or sliding. A cost counts at the time at which it was reserved.
+//
+// Fixed ones follow the calendar of UTC or of a zone: an hour, a day from midnight
+// to midnight (of 23 or 25 hours where the clock is changed), a week from Monday
+// on, a month. The last eight windows of each budget are remembered, so a clock
+// that is set back finds them as they were, and forward again too: nothing is
+// emptied, no window is given twice. Where it is set back further than that, what
+// was spent last counts in the window that it shows then.
+//
+// A sliding one is the last hours or days at any moment, kept in 24 parts, of
+// which the oldest counts whole until all of it is out. So no interval of that
+// length ever holds more than the amount, and what is spent is given back up to a
+// part (a 24th) late. Where the clock is set back, the newest part stays open until
+// the clock has come by again; where that is further than the window, all that
+// counted is spent in the part that the clock shows then.
+//
+// A budget that is `per` feature, user, run or key has a counter for each value.
+// The empty value is one too, so leaving a header out is no escape. Clients invent
+// values: beyond BUDGET_VALUES_MAX of a budget all new ones share one counter,
+// "other", whose amount is that of one value, so inventing is none either. Room is
+// made by forgetting first those with nothing in their window (and totals
+// that nobody has touched for seven days; runs, for ten minutes). Values that are
+// long or no text go by their SHA-256. Where the run has an amount of its own
+// (budget_scope.run_amount), there is a budget "run" for it, per run, for all time.
 //
 // What survives a crash (the written rule): for each budget the store holds a
 // ceiling that is on disk before anything above it is granted. After an orderly
 // end the ceiling is what was spent. After a crash all of the ceiling counts as
 // spent: what lies between is the worst case of the reservations of the dead
-// process and at most 2 * BUDGET_STEPS-ths (1.6 %) of the amount. It is shown
-// as `recovered`. So money that was spent is never forgotten. Where the disk
+// process and at most 2 * BUDGET_STEPS-ths (1.6 %) of the amount; of a counter of
+// one value, whose ceiling moves in 8ths so that a run does not write a row for
+// each request, at most 2 8ths (25 %). It is shown as `recovered`, and told once by
+// budgets_recovered. So money that was spent is never forgotten. Where the disk
 // does not take the ceiling in BUDGET_CONFIRM_MS, grants go on without it and
 // are counted (farthing_budget_unconfirmed_total): within the process nothing
 // is overspent even then, and only a crash at that moment could forget.
+//
+// When what is spent reaches one of warn_at_percent, a line is logged and counted
+// (farthing_budget_warnings_total), once for each window, also over restarts; and
+// a line when a budget first refuses in a window (of budgets per value one line a
+// second at most). Of a sliding window "once" is once in its length.
 #ifndef FARTHING_BUDGET_H
 #define FARTHING_BUDGET_H
 
@@ -38,6 +63,8 @@ enum {
     BUDGET_STEPS = 128,      // the ceiling moves by 128ths of the amount
     BUDGET_CONFIRM_MS = 250, // longest wait for the disk
     BUDGET_LEGS = 4,         // applying budgets without an allocation
+    BUDGET_VALUES_MAX = 10000,    // counters of one budget
+    BUDGET_COUNTERS_MAX = 100000, // of all budgets together
 };
 
 // Reads what earlier processes left. Blocks, before the loops run. With store
@@ -48,7 +75,10 @@ void budgets_close(struct budgets *b);
 // The budgets of every tenant of the snapshot, in force when it returns. One
 // thread at a time, the one that opened.
 // Counters are kept by tenant and budget name: a changed amount applies to what
-// was spent so far; a changed window runs on with it to the new window's end.
+// was spent so far; with a changed window (length, zone, sliding or not) what
+// counted goes on counting to the new window's end. A budget that is `per`
+// something else from then on is another one, with nothing spent. A zone that
+// cannot be read is logged as an error and is UTC; one that was is not read again.
 void budgets_configure(struct budgets *b, const struct config *config);
 
 // `client` is this loop's (NULL without a store) and is freed later than this.
@@ -86,19 +116,25 @@ struct budget_reservation {
     struct budget_leg own[BUDGET_LEGS];
 };
 
-// Figures of one budget at one moment: spent + reserved <= amount at any time,
+// Figures of one counter at one moment: spent + reserved <= amount at any time,
 // but for overruns and for an amount that was lowered.
 struct budget_view {
-    struct slice tenant, budget, feature; // live as long as the budgets
-    struct slice value; // whose, of a budget that is `per` something; "other": all beyond the bound
-    bool frozen;        // grants nothing until it is thawed
-    config_pico amount, spent, reserved;
+    struct slice tenant, budget, feature, user; // live as long as the budgets
+    // Whose, of a budget that is `per` something; "other": all beyond the bound. Lives
+    // during the visitor's call; in a refusal it is what the scope said.
+    struct slice value;
+    enum config_budget_per per;
+    bool sliding;
+    bool frozen;             // grants nothing until it is thawed
+    config_pico amount;      // with what an operator gave
+    config_pico topped_up;   // of amount, in this window; may be negative
+    config_pico spent, reserved;
     config_pico remaining;   // never negative
     config_pico recovered;   // of spent: by the rule above
     config_pico overrun;     // of spent: above what was reserved
     config_pico ceiling;     // on disk or on its way there
-    int64_t window_start_ms; // 0 for a total
-    int64_t window_end_ms;   // 0: never
+    int64_t window_start_ms; // 0 for a total; sliding: one length ago
+    int64_t window_end_ms;   // 0: never; sliding: when the next part leaves it
     bool configured;         // in the file now
 };
 
@@ -118,7 +154,9 @@ struct budget_refusal {
     struct budget_view budget; // the one with least left
     config_pico asked;
     config_pico fits;       // the most that all of them would have granted
-    int64_t retry_after_ms; // until its window ends; -1: never by waiting
+    // Until its window ends (sliding: until enough has left it); -1: never by waiting,
+    // as where it is frozen.
+    int64_t retry_after_ms;
 };
 
 // BUDGET_WAIT: the money is reserved, but a crash before `ready` is called could
@@ -155,24 +193,33 @@ void budgets_loop_run_due(struct budgets_loop *l, uint64_t now_ms);
 // Least of what is left in the budgets that apply; CONFIG_UNSET: none do.
 config_pico budget_remaining(struct budgets_loop *l, const struct budget_scope *scope);
 typedef void budget_visitor(void *arg, const struct budget_view *view);
-// Every budget, also of tenants no longer in the file. One tenant's figures are of
-// one moment. Any thread; the visitor is called without a lock.
+// Every counter, also of tenants no longer in the file. A tenant's budgets for all
+// are of one moment; counters of values come a few hundred a moment. Any thread;
+// the visitor is called without a lock.
 void budgets_visit(struct budgets *b, budget_visitor *visit, void *arg);
+// What this start counted as spent by the rule above: a view for each window, with
+// the amount as `recovered`. For the ledger, whose rows then agree with the counters:
+// told once, and forgotten. The thread that opened.
+void budgets_recovered(struct budgets *b, budget_visitor *visit, void *arg);
 
 // ------------------------------------------------------------ by an operator
 
 // One budget, by name; `value` picks one counter of a budget that is `per`
-// something (empty otherwise). False with err when there is none. Any thread;
-// survives a restart.
+// something (empty: that of the empty value). False with err when there is none;
+// a value that has not come yet can be given more and be frozen, but for runs. Any
+// thread; survives a restart, also by kill -9 once the store was flushed.
 struct budget_name {
     struct slice tenant, budget, value;
 };
-// More (or less, below 0) in this window only.
+// More (or less, below 0, down to an amount of 0) in this window only; of a sliding
+// one for its length.
 bool budget_top_up(struct budgets *b, const struct budget_name *name, config_pico amount,
                    struct error *err) FARTHING_MUST_CHECK;
-// What was spent in this window is forgotten; what is reserved now is not.
+// What was spent in this window is forgotten; what is reserved now is not, and will
+// be booked in it.
 bool budget_reset(struct budgets *b, const struct budget_name *name, struct error *err)
     FARTHING_MUST_CHECK;
+// Grants nothing until it is thawed; what is reserved is settled as ever.
 bool budget_freeze(struct budgets *b, const struct budget_name *name, bool frozen,
                    struct error *err) FARTHING_MUST_CHECK;
 

@@ -44,14 +44,20 @@ bool cache_key_compute(const struct cache_key_parts *parts, const struct json_do
 // One bought answer; immutable once inserted; reference-counted.
 struct cache_answer {
     enum api_endpoint endpoint;
-    struct slice body;         // the whole answer (JSON)
+    int status;        // HTTP; 0 stands for 200. Not above CACHE_STATUS_MAX
+    struct slice body; // the whole answer (JSON)
     struct slice content_type;
     struct slice provider, model, tier, finish_reason;
+    struct slice request_id; // of the request that bought it; may be empty
     struct api_usage usage;
     bool cost_known;
     int64_t cost_pico; // what it cost to buy
     int64_t created_ms, expires_ms;
+    // Of what was asked, where the key does not say it already (a client's
+    // Idempotency-Key); otherwise zeros.
+    uint8_t fingerprint[DIGEST_LEN];
 };
+enum { CACHE_STATUS_MAX = 999 };
 struct cache_entry;
 const struct cache_answer *cache_entry_answer(const struct cache_entry *e);
 void cache_entry_release(struct cache_entry *e); // any thread
@@ -59,12 +65,16 @@ void cache_entry_release(struct cache_entry *e); // any thread
 // ----------------------------------------------------------------- cache
 
 // Memory, shared by all loops (sharded, one small lock a shard, never held
-// over I/O), in front of the store. Eviction: see cache/memory.c.
+// over I/O), in front of the store. Eviction: see cache/memory.c. Several may
+// stand before one store, each with a space of its own.
 struct cache;
 struct cache_options {
     int64_t memory_bytes;
-    int64_t max_entry_bytes; // of answer and overhead; 0: memory_bytes / 8
-    struct store *store;     // NULL: memory only
+    // Of answer and overhead; 0: memory_bytes / 8. What is over the half of a
+    // shard's memory is kept in the store alone.
+    int64_t max_entry_bytes;
+    struct store *store; // NULL: memory only
+    const char *space;   // the store's, a constant; NULL: "cache"
 };
 struct cache *cache_new(const struct cache_options *options);
 // Entries still held by others stay valid; no look-up may be pending.

@@ -240,7 +240,7 @@ struct config_budget {
     config_pico amount;
     int64_t window_ms; // 0: total
     bool sliding;      // the last window_ms at any time, not a calendar's window
-    struct slice timezone; // of calendar windows, "Europe/Berlin"; empty: UTC
+    struct slice timezone; // of calendar windows, "Europe/Berlin"; empty: UTC, also when so named
     struct slice feature;  // glob; empty: all
     struct slice user;     // glob; empty: all
     enum config_budget_per per;

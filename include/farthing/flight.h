@@ -21,6 +21,21 @@
 // A leader looks into the cache once more after it joined: the purchase that
 // it missed may have landed between its first look and its join. For the same
 // reason a leader puts its answer into the cache before flight_finish.
+//
+// SHARED AND UNSHARED purchases of one key do not know of each other. What may
+// not be shared by first tries (FLIGHT_LEAD_ONLY) can still be found by the
+// retries of the same request (FLIGHT_FIND).
+//
+// SEATS THAT KEEP (flight_member.keep_all) are of requests that promise one
+// result, whoever asks again and whenever (idempotency.h). While such a seat is
+// at a purchase, leading or following,
+//   - its stream is kept from its beginning up to keep_bytes, not join_bytes;
+//   - beyond that another seat that keeps is told FLIGHT_FULL, and never buys
+//     the same beside it;
+//   - when it has ended with a result, another seat that keeps is still given
+//     that, until on_finish of each that kept has returned. So who writes the
+//     result down within on_finish leaves no gap. (A leader writes it down
+//     before flight_finish.)
 #ifndef FARTHING_FLIGHT_H
 #define FARTHING_FLIGHT_H
 
@@ -32,10 +47,13 @@ struct flights_options {
     // Beyond that the purchase is full: who asks now starts another one, and
     // bytes that every follower has read are freed.
     size_t join_bytes;
+    // The same for a purchase with a seat that keeps. Not less than join_bytes;
+    // 0: sixteen times as much.
+    size_t keep_bytes;
     // How far a follower of a full purchase may lag behind its stream before
     // the next append lets it go (FLIGHT_BEHIND): about this, and one append,
-    // is held for a stream at most. Not less than join_bytes; 0: four times
-    // as much.
+    // is held for a stream at most. Not less than join_bytes (of a purchase
+    // that was kept: keep_bytes); 0: four times join_bytes.
     size_t hold_bytes;
 };
 
@@ -43,7 +61,29 @@ struct flights;
 struct flights *flights_new(const struct flights_options *options);
 void flights_free(struct flights *all); // NULL is fine
 
-enum flight_role { FLIGHT_LEADER, FLIGHT_FOLLOWER };
+// What a member of a key gets, by what runs under it. "Open" is a purchase
+// that anyone may join; "full" one that seats that keep are at and whose stream
+// is beyond keep_bytes; what is over join_bytes and not kept is as none.
+//
+//   wish               none         open         full, and this one keeps
+//   FLIGHT_SHARE       leader       follower     FLIGHT_FULL
+//   FLIGHT_LEAD_ONLY   leader       FLIGHT_ALONE FLIGHT_ALONE
+//   FLIGHT_FIND        leader       follower     FLIGHT_FULL
+//
+// A full one is as none to who does not keep: it leads another purchase.
+enum flight_wish {
+    FLIGHT_SHARE,     // may be one purchase with whoever asks the same
+    FLIGHT_LEAD_ONLY, // a first try of what must not be shared
+    FLIGHT_FIND,      // a retry of that
+};
+
+enum flight_role {
+    FLIGHT_LEADER,
+    FLIGHT_FOLLOWER,
+    // No seat (flight_join returned NULL):
+    FLIGHT_ALONE, // it buys by itself, and nobody can follow
+    FLIGHT_FULL,  // it runs, and can no longer be had from its beginning: come back later
+};
 
 enum flight_end {
     FLIGHT_DONE,    // bought
@@ -83,9 +123,12 @@ struct flight_member {
     bool streams;
     const struct flight_callbacks *on;
     void *arg;
+    enum flight_wish wish;
+    bool keep_all; // see "seats that keep" above
 };
 
-// Never NULL.
+// NULL: without a seat, and *role says why. Never with FLIGHT_SHARE or
+// FLIGHT_FIND of a member that does not keep.
 struct flight;
 struct flight *flight_join(struct flights *all, const struct cache_key *key,
                            const struct flight_member *member,
@@ -137,6 +180,7 @@ const struct cache_answer *flight_head(const struct flight *f);
 struct flights_stats {
     int64_t purchases, followers, held_bytes; // now
     int64_t led, joined, promoted, behind;    // ever
+    int64_t turned_away;                      // FLIGHT_FULL, ever
 };
 void flights_stats_get(struct flights *all, struct flights_stats *out);
 

@@ -5,12 +5,15 @@
 #define FARTHING_FLOW_H
 
 #include "farthing/base.h"
+#include "farthing/budget.h"
 #include "farthing/cache.h"
 #include "farthing/config.h"
+#include "farthing/estimate.h"
 #include "farthing/flight.h"
 #include "farthing/http.h"
 #include "farthing/ledger.h"
 #include "farthing/limits.h"
+#include "farthing/runs.h"
 #include "farthing/store.h"
 #include "farthing/upstream.h"
 
@@ -22,8 +25,13 @@ struct flow_shared {
     struct upstream_shared *upstream;
     struct limits *limits;
     struct flights *flights;
+    struct budgets *budgets;
+    struct runs *runs;
+    struct estimator *estimator;
+    struct key_blocks *blocks; // NULL: nobody is blocked
 };
 
+struct key_blocks;
 struct flow; // one loop's share
 
 // Takes references of its own on config and prices (prices NULL: nothing is
@@ -40,6 +48,8 @@ void flow_drain(struct flow *f);
 // Ends what runs, with an error to each client that still waits: shutting_down.
 void flow_shut_down(struct flow *f);
 size_t flow_running(const struct flow *f);
+// What runs, as a JSON array. On the loop.
+void flow_write_inflight(struct flow *f, struct buffer *out);
 // After the loop's http_server was freed (which ends every exchange).
 void flow_free(struct flow *f);
 

@@ -81,6 +81,9 @@ struct slice http_request_header(const struct http_request *req, struct slice na
 size_t http_request_header_count(const struct http_request *req);
 struct api_header http_request_header_at(const struct http_request *req, size_t i);
 struct slice http_request_body(const struct http_request *req); // contiguous, lives until on_end
+// Who asks: an address without its port, "127.0.0.1", "::1"; "" when it is gone.
+enum { HTTP_PEER_MAX = 64 };
+void http_request_peer(const struct http_request *req, char out[HTTP_PEER_MAX]);
 uint64_t http_request_started_ns(const struct http_request *req); // clock_mono_ns at the first byte
 
 // How the reply ended. HTTP_END_SENT: all bytes were handed to the kernel.

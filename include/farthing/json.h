@@ -109,6 +109,7 @@ void json_edit_set(struct json_edits *e, json_ref object, struct slice name, str
 void json_edit_set_string(struct json_edits *e, json_ref object, struct slice name, struct slice text);
 void json_edit_remove(struct json_edits *e, json_ref object, struct slice name); // absent: nothing
 void json_edit_remove_key(struct json_edits *e, json_ref object, json_ref key);
+void json_edit_remove_element(struct json_edits *e, json_ref array, json_ref element);
 void json_edit_replace(struct json_edits *e, json_ref value, struct slice raw);
 // Inserts raw JSON as an element before the index-th, or at the end.
 void json_edit_insert(struct json_edits *e, json_ref array, size_t index, struct slice raw);

@@ -113,7 +113,11 @@ struct cost_row {
     struct money saved[LEDGER_LEVER_COUNT]; // zero: left out
     struct slice cache; // hit, miss, ...
     struct slice classifier_rule;
-    struct slice ended_by; // client, provider, limit, budget, deadline, shutdown, farthing
+    struct slice ended_by; // client, provider, limit, budget, deadline, shutdown, farthing, recovered
+    struct slice refused_by, queued_for, context_warning;
+    struct slice capped; // JSON
+    int64_t trimmed_tokens;
+    struct money reserved;
     int64_t latency_ms;
     int64_t ttft_ms; // -1: no first token
     int64_t queue_ms;

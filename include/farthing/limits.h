@@ -1,9 +1,10 @@
-// tenant, its limits: how much a tenant may do at once and in a minute. Concurrency with a
-// bounded queue (first come, first served, over all loops), and rates of
-// requests and tokens. Figures only: who refuses whom in which words, and the
-// text of header fields, is the caller's.
+// tenant, its limits: how much a tenant, one of its keys, or a route may do at
+// once and in a minute. Concurrency with a bounded and fair queue (over all
+// loops), and rates of requests and tokens. Figures only: who refuses whom in
+// which words, and the text of header fields, is the caller's.
 //
-// State is kept by the tenant's name, so it outlives a reload of the file.
+// State is kept by name, so it outlives a reload of the file: a tenant's own
+// name, "route:NAME", "key:HEX". One request may stand under several: a pass.
 #ifndef FARTHING_LIMITS_H
 #define FARTHING_LIMITS_H
 
@@ -18,16 +19,34 @@ struct limits_waiter;
 
 // Figures (config.h) that are CONFIG_UNSET or below do not limit. queue: CONFIG_UNSET is 0
 // (nobody waits); queue_timeout_ms: CONFIG_UNSET is LIMITS_QUEUE_TIMEOUT_MS.
-enum { LIMITS_QUEUE_TIMEOUT_MS = 10000, LIMITS_WINDOW_S = 60 };
+enum { LIMITS_QUEUE_TIMEOUT_MS = 10000, LIMITS_WINDOW_S = 60, LIMITS_WEIGHT_MAX = 100 };
+
+// The queue. Within a flow: first come, first served. Between flows places go in
+// proportion to their weights, and nobody is passed over for ever: a flow of
+// weight 1 beside one of weight 100 has every 101st place. Seats: when all are
+// taken, a newcomer may still have the last-come waiter's seat of the flow that
+// has most for its weight, who is refused (CONCURRENCY) in his stead: if the
+// newcomer's flow has none, that flow more than one; otherwise if, first seats
+// not counted, his flow has fewer for its weight even with the one more. So one
+// seat is everybody's own, the rest goes by weight, and two flows cannot take
+// the same seat from each other in turn.
 
 struct limits *limits_new(void);
 void limits_free(struct limits *l); // after all its loops
-// The figures of every tenant of the snapshot, in force when it returns: places
-// that a higher concurrency makes go to those who wait. Names that are no longer
-// in the file keep their figures for the requests that still run.
+// The figures of every tenant of the snapshot, of every route that has some, and
+// of every key of a tenant whose keys have some; in force when it returns: places
+// that a higher concurrency makes go to those who wait. A name that the file no
+// longer has, or no longer limits, is unlimited: whoever waits there is let in,
+// and what still runs gives back as ever. One thread at a time.
 void limits_configure(struct limits *l, const struct config *config);
-// The same for one name (a tenant's, or any other that requests are held under).
+// The same for one name of the caller's own, which limits_configure leaves alone.
 void limits_set(struct limits *l, struct slice name, const struct config_limits *figures);
+
+// Does any of the figures limit? (A route or key without needs no ticket.)
+bool limits_any(const struct config_limits *figures);
+// The names under which limits_configure keeps them.
+struct slice limits_name_of_route(struct arena *a, struct slice route);
+struct slice limits_name_of_key(struct arena *a, const uint8_t digest[DIGEST_LEN]);
 
 struct limits_loop *limits_loop_new(struct limits *l, struct event_base *loop);
 // Every ticket of this loop is released by then.
@@ -46,7 +65,7 @@ enum limits_reason {
     LIMITS_REASON_NONE,
     LIMITS_REASON_REQUESTS,    // requests a minute
     LIMITS_REASON_TOKENS,      // tokens a minute
-    LIMITS_REASON_CONCURRENCY, // all places taken, and so is the queue
+    LIMITS_REASON_CONCURRENCY, // all places taken, and so is the queue, or his seat in it
     LIMITS_REASON_QUEUE_TIMEOUT,
 };
 
@@ -69,14 +88,19 @@ struct limits_ticket {
     // private
     struct limits_tenant *tenant;
     struct limits_waiter *waiter;
-    int64_t tokens; // reserved and not settled
-    bool counted, metered;
+    int64_t tokens;                 // reserved; -1: settled
+    bool counted, charged, metered; // a place; a request, tokens of the rates
 };
 
 struct limits_ask {
     struct slice tenant;
     int64_t tokens;      // estimate, reserved in the rate of tokens
-    int64_t max_wait_ms; // the request's own bound on queueing; 0: only the tenant's
+    int64_t max_wait_ms; // the request's own bound on queueing; 0: none; below: it cannot wait
+    // Whom it comes from, where several wait for the same places (tenants at a
+    // route), and his weight: 1..LIMITS_WEIGHT_MAX, 0 is 1. Names of flows are
+    // kept: they come from the configuration, as the others.
+    struct slice flow;
+    unsigned weight;
 };
 
 enum limits_verdict { LIMITS_GRANTED, LIMITS_QUEUED, LIMITS_REFUSED };
@@ -100,10 +124,53 @@ bool limits_settle(struct limits_ticket *t, int64_t tokens);
 // has it. Tokens that were never settled go back: nothing was used. Does
 // nothing on a ticket that holds nothing; false then.
 bool limits_release(struct limits_ticket *t);
+// The same for a request that never ran: the request goes back to its rate too.
+bool limits_cancel(struct limits_ticket *t);
 
 // Ends the waiting of those whose time is over; a timer of the loop calls it.
 // For tests with a frozen clock.
 void limits_loop_run_due(struct limits_loop *l, uint64_t now_ms);
+
+// ---------------------------------------------------------------------- passes
+
+// One request under several limits (its tenant's, its key's, its route's): the
+// tickets are taken in the order of the asks, each when the one before is held.
+// If one refuses, those before it are cancelled, and it is as if the request had
+// never come. Nobody waits for another in a circle as long as everybody asks in
+// the same order of kinds.
+enum { LIMITS_PASS_MAX = 3 };
+
+// The caller's, in memory of its own, zeroed before first use. For reading:
+struct limits_pass {
+    enum limits_state state;
+    unsigned count;                // of the tickets that were asked for
+    unsigned refused_at;           // index of the ticket that refused,
+    struct limits_refusal refusal; // and why; reason NONE: none did
+    int64_t queue_ms;              // spent in all queues, until granted, refused or released
+    struct limits_ticket tickets[LIMITS_PASS_MAX];
+    // private
+    struct limits_loop *loop;
+    struct limits_ask asks[LIMITS_PASS_MAX]; // while it waits
+    unsigned at;                             // the ticket that waits
+    int64_t max_wait_ms;
+    limits_done *done;
+    void *arg;
+};
+
+// As limits_admit, for 1..LIMITS_PASS_MAX asks. The smallest max_wait_ms of the
+// asks (0 counts for none) bounds the waiting in all queues together; a pass
+// whose time is over is still granted what there is. The slices in the asks live
+// until the waiting is over or the pass is released. `done` only after
+// LIMITS_QUEUED, exactly once or never after limits_pass_release.
+enum limits_verdict limits_pass_admit(struct limits_loop *l, struct limits_pass *p,
+                                      const struct limits_ask *asks, unsigned count,
+                                      limits_done *done, void *arg) FARTHING_MUST_CHECK;
+// limits_settle of each; once, while held; false (and nothing happens) otherwise.
+bool limits_pass_settle(struct limits_pass *p, int64_t tokens);
+// limits_release of each. One that still waits never ran: what it holds is
+// cancelled. False if nothing was held.
+bool limits_pass_release(struct limits_pass *p);
+bool limits_pass_waiting(const struct limits_pass *p);
 
 // ------------------------------------------------------------------- figures
 
@@ -120,7 +187,7 @@ struct limits_view {
     struct limits_rate_view requests, tokens;
     int64_t concurrency; // CONFIG_UNSET: no limit
     int64_t running;     // counted only where concurrency is limited
-    int64_t queue, queued;
+    int64_t queue, queued; // seats, and how many are taken
     int64_t hold_ms; // recent mean time a place is held
 };
 

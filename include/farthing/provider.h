@@ -34,35 +34,60 @@ bool provider_answer_header_passes(struct slice name);
 bool provider_ask_usage(enum provider_dialect d, enum api_endpoint e, const struct json_doc *doc,
                         struct json_edits *edits);
 
-// What a request says of its own size.
+// What a request says of its own size, read so that it is never too little:
+// where a key stands twice or two spellings are there, which of them a server
+// obeys is the server's affair, so the highest counts; and digits in a string
+// count as the number, because servers that validate leniently take them so.
+#define PROVIDER_SIZE_MAX (((int64_t)1 << 53) - 1) // everything above reads as this
 struct provider_request {
-    int64_t output_cap; // tokens of one choice, the lowest of its spellings; -1: none
-    int64_t n;          // choices; 1 when it does not say
-    int64_t tools;      // offered
+    // Tokens of one choice; -1: none said. (Of completions the API's default is
+    // then 16; other servers have others.) What some servers take as "no limit",
+    // a negative number, or as who knows what, a text: PROVIDER_SIZE_MAX.
+    int64_t output_cap;
+    // What is billed: choices times prompts, of completions the larger of n and
+    // best_of times prompts; 1 when it does not say. A text that is no number:
+    // PROVIDER_SIZE_MAX, which no limit lets through.
+    int64_t n;
+    int64_t tools; // offered, `functions` included
 };
 void provider_read_request(enum api_endpoint e, const struct json_doc *doc,
                            struct provider_request *out);
+// Prompts of completions, inputs of embeddings; 1 elsewhere, and never below. One
+// list of tokens is one prompt.
+int64_t provider_count_prompts(enum api_endpoint e, const struct json_doc *doc);
 // Which field asks for a cap where the request has none (chat; elsewhere the
 // endpoint knows one only).
 enum provider_output_field { PROVIDER_MAX_TOKENS, PROVIDER_MAX_COMPLETION_TOKENS };
-// By the name of the model: OpenAI's reasoning models refuse max_tokens.
+// By the name of the model, with or without its provider's: OpenAI's reasoning
+// models refuse max_tokens.
 enum provider_output_field provider_output_field_of(struct slice model);
+// Does it think at "medium" or above when it is told nothing, and take a word on
+// how much? By its name, so only for models that are well known; a model's
+// section can say `reasoning` in the file.
 bool provider_model_reasons(struct slice model);
 // Lowers every spelling of the output cap that the request has to `cap`, adds
-// one where it has none; never raises. *before: what it was, -1: none. False:
-// nothing to change.
+// one where it has none; never raises. The cap is for each choice. *before: what
+// it was, as output_cap above. False: nothing to change.
+//
+// Negative numbers and texts are lowered too, being no limit as far as is known;
+// zero and what is neither number nor text are left to the provider to judge.
+// Where thinking.budget_tokens (messages) then no longer fits below the cap, it
+// keeps its share of the whole, at least Anthropic's minimum of 1024; where even
+// that does not fit, thinking is disabled.
 bool provider_cap_output(enum api_endpoint e, const struct json_doc *doc, int64_t cap,
                          enum provider_output_field field, struct json_edits *edits,
-                         int64_t *before);
+                         struct arena *arena, int64_t *before);
 // Adds an instruction where this endpoint takes one: after the system messages
 // of chat, behind `instructions` of responses, behind `system` of messages.
-// False: it takes none (completions, embeddings).
+// False: it takes none (completions, embeddings), has it already, or has
+// something else in its place. `arena`: the edits' own, or one that lives as long.
 bool provider_add_instruction(enum api_endpoint e, const struct json_doc *doc, struct slice text,
-                              struct json_edits *edits);
+                              struct json_edits *edits, struct arena *arena);
 // Lowers reasoning_effort (chat) or reasoning.effort (responses) to `ceiling`
 // ("none", "minimal", "low", "medium", "high", "xhigh"); adds it for a model that
-// reasons and was told nothing, where `ceiling` is below "medium", its default. *before:
-// what the request said, or empty. False: nothing to change.
+// reasons and was told nothing, where `ceiling` is below "medium", its default.
+// Words that are not known are left alone. *before: what the request said, or
+// empty. False: nothing to change.
 bool provider_cap_effort(enum api_endpoint e, const struct json_doc *doc, struct slice ceiling,
                          bool model_reasons, struct json_edits *edits, struct slice *before);
 

@@ -42,10 +42,26 @@ struct config_caps route_caps(const struct config_route *route, const struct con
                               const struct config_tenant *tenant);
 
 // -------------------------------------------------------- context budgets
+//
+// What is which part of a request:
+//   system, developer  messages of that role; `system` of messages, `instructions`
+//                      of responses
+//   tool_results       messages of role tool or function, items of type ..._output,
+//                      Anthropic's messages with a tool_result in them
+//   retrieved          where the route has a budget for it: a message or a text part
+//                      whose text begins with one of its markers, and a message
+//                      (not a tool's) whose `name` is retrieved, context or documents;
+//                      such a message or part is in no other part
+//   history            all else that users and assistants said, calls and reasoning
+//                      among it, but not the question: the user's messages that the
+//                      last turn begins with
+//   total              everything: also the question, tools and schemas
+// A turn begins with a user's message, or with several in a row, and goes up to the
+// next one. Other endpoints than chat.completions, responses and messages have
+// a total only.
 
-// What a request's input consists of, each message counted once, by estimate.
 struct route_context {
-    int64_t tokens[CONFIG_CONTEXT_PART_COUNT]; // TOTAL: their sum, with tools and schemas
+    int64_t tokens[CONFIG_CONTEXT_PART_COUNT]; // by estimate; TOTAL is more than their sum
 };
 
 enum route_context_verdict { ROUTE_CONTEXT_FITS, ROUTE_CONTEXT_WARNS, ROUTE_CONTEXT_TRIMMED,
@@ -54,17 +70,21 @@ enum route_context_verdict { ROUTE_CONTEXT_FITS, ROUTE_CONTEXT_WARNS, ROUTE_CONT
 struct route_context_result {
     enum route_context_verdict verdict;
     struct route_context before, after; // `after`: when what is trimmed is gone
-    const struct config_context *over;  // REJECTED: the first that is over; WARNS: likewise
+    // REJECTED: the budget that rejects; TRIMMED, WARNS: the first that does so.
+    const struct config_context *over;
     int64_t trimmed_messages, trimmed_tokens;
 };
 
-// Measures the request and applies the route's context budgets to it.
+// Measures the request and applies the route's context budgets to it, one after
+// the other in the order of enum config_context_part: what one has trimmed, the
+// next finds gone. Of several verdicts the later of the enum is told.
 // `scale_milli` turns raw estimates into likely tokens (1000: as they are).
-// trim_oldest takes messages out of history from its beginning, by `edits`: never
-// the system prompt or developer messages, never one half of a pair of tool
-// call and result, never of the last keep_turns turns (a turn begins with a
-// user's message). What cannot be made to fit so is rejected, with no edits.
-// Endpoints: chat.completions, responses (its input items), messages.
+// trim_oldest takes the oldest turns out, by `edits`, each with all that belongs to
+// it, until the budget is kept: never system or developer messages, never a call
+// without its result or the other way round, never one of the last keep_turns
+// turns, never the question. What cannot be made to fit so is rejected; then,
+// and unless TRIMMED, there are no edits. `route` may be NULL; without budgets
+// nothing is measured and all figures are 0.
 void route_context_apply(const struct config_route *route, enum api_endpoint e,
                          const struct json_doc *doc, int64_t scale_milli, struct json_edits *edits,
                          struct route_context_result *out);

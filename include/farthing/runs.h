@@ -1,6 +1,7 @@
 // tenant, its runs: what all requests of one workflow run (x-farthing-run) may
 // take together: steps, attempts, tokens, time. (A run's money is a budget,
-// budget.h.) One count for all loops.
+// budget.h.) One count for all loops. A run that nobody asked for in 24 hours is
+// over; the same name is then a new run. Names are cut at 256 bytes.
 #ifndef FARTHING_RUNS_H
 #define FARTHING_RUNS_H
 
@@ -8,11 +9,18 @@
 #include "farthing/config.h"
 
 struct store;
-struct runs;     // the process's; any thread
+struct runs; // the process's; any thread
 struct run_state;
 
-// Runs of the last day are read from the table of requests, so that a restart
-// does not give a run its steps back. Blocks, before the loops run. store NULL: memory only.
+// Kept at most, but for those that have requests running, which are never
+// forgotten. Beyond: the one idle longest makes room for a new one, of the new
+// one's own tenant if that has its share of all, otherwise of whoever has most.
+enum { RUNS_MAX = 100000 };
+
+// Runs of the last 24 hours are read from the ledger's table of requests, so that
+// a restart does not give a run its steps back. (What a run took earlier than
+// that, and requests whose row was not written, are not known any more.) No table
+// yet: no runs yet. Blocks, before the loops run. store NULL: memory only.
 struct runs *runs_open(struct store *store, struct error *err);
 void runs_close(struct runs *r);
 
@@ -26,18 +34,23 @@ struct run_ticket {
 enum run_cap { RUN_CAP_NONE, RUN_CAP_STEPS, RUN_CAP_ATTEMPTS, RUN_CAP_TOKENS, RUN_CAP_WALL };
 struct run_refusal {
     enum run_cap cap;
-    int64_t limit, used, asked;
+    int64_t limit;
+    int64_t used;  // with what others have reserved; wall: ms
+    int64_t asked; // tokens; wall: 0; otherwise 1
 };
 
 // A request of this run begins: counts a step. False, and nothing is counted,
-// where it is over max_steps or max_wall. A run without caps is not followed.
+// where it is over max_steps or max_wall. A run without caps is not followed: the
+// ticket is empty, and all that follows allows everything.
 bool run_enter(struct runs *r, struct run_ticket *t, struct slice tenant, struct slice run,
                const struct config_run *caps, struct run_refusal *refusal) FARTHING_MUST_CHECK;
 // Before an attempt: counts it, and reserves the tokens that it may take in all
-// (in place of what this ticket had reserved before).
+// (in place of what this ticket had reserved before). False, and nothing is
+// counted or reserved, where it is over max_attempts, max_tokens or max_wall.
 bool run_attempt(struct run_ticket *t, const struct config_run *caps, int64_t tokens,
                  struct run_refusal *refusal) FARTHING_MUST_CHECK;
-// What it really took; the rest of the reservation is free again.
+// What it really took, even if that is more; the rest of the reservation is free
+// again. Once for each attempt that took something.
 void run_settle(struct run_ticket *t, int64_t tokens);
 // The request is over; what was reserved and not settled is free again. Idempotent.
 void run_leave(struct run_ticket *t);
@@ -48,6 +61,7 @@ struct run_view {
     int64_t started_ms, last_ms; // Unix
 };
 typedef void run_visitor(void *arg, const struct run_view *view);
+// All, in no order. Any thread; no lock is held meanwhile.
 void runs_visit(struct runs *r, run_visitor *visit, void *arg);
 
 #endif

@@ -12,8 +12,11 @@ struct store_client; // one loop's access to it
 struct store_op;     // one pending operation
 
 struct store_options {
-    const char *path;  // directory; made if absent (mode 0700)
-    int64_t max_bytes; // bound on the bytes of values kept; oldest-written go first
+    const char *path; // directory; made if absent (mode 0700)
+    // Bound on the bytes of values kept in each space that has no bound of its
+    // own. A space over its bound loses its oldest-written values, and no other
+    // space does.
+    int64_t max_bytes;
 };
 
 // Opens (or makes) path/farthing.db and starts its thread. A damaged file is
@@ -46,6 +49,11 @@ void store_put(struct store *s, const char *space, struct slice key, struct slic
                int64_t expires_ms); // any thread
 void store_delete(struct store *s, const char *space, struct slice key); // any thread
 void store_delete_space(struct store *s, const char *space);             // any thread
+// From its next put on the space has a bound of its own, until the process
+// ends; 0: max_bytes again. When its values then go before they expire, the log
+// says so (once a minute). All such, of any space, are counted in
+// farthing_store_evicted_total{space}.
+void store_bound_space(struct store *s, const char *space, int64_t max_bytes); // any thread
 
 // ------------------------------------------------------------- journals
 
@@ -77,6 +85,9 @@ void store_flush(struct store *s);
 // store's thread; for the admin API. `done` gets the text.
 struct store_op *store_query(struct store_client *c, const char *sql, const struct slice *params,
                              size_t param_count, store_done *done, void *arg);
+// The same, waited for and appended to `out`: at start-up, before the loops run.
+bool store_query_now(struct store *s, const char *sql, const struct slice *params,
+                     size_t param_count, struct buffer *out, struct error *err) FARTHING_MUST_CHECK;
 
 struct store_stats {
     int64_t entries, bytes, queued, dropped, failures;

@@ -1,7 +1,7 @@
 // upstream: attempts against providers: connections, TLS, timeouts, bytes
 // out and in. libcurl lives here and nowhere else.
 //
-// One upstream a loop; what loops share (inflight counts) is inside
+// One upstream a loop; what loops share (the places of max_inflight) is inside
 // upstream_shared. An attempt is one HTTP request; whether there is another
 // one is decided by the caller with retry_decide. (One that meets a kept
 // connection which the provider has just closed is sent anew by libcurl.)
@@ -29,10 +29,12 @@ struct upstream_target {
     int64_t idle_timeout_ms;       // between bytes
     int64_t total_timeout_ms;      // 0: none
     // 0: unlimited; over it attempts wait their turn, first_byte_timeout_ms at most.
+    // What the attempt that came last says counts for all that wait.
     int64_t max_inflight;
-    // max_inflight is the most; how many it is now follows the provider's
-    // answers: one more for each round of good ones, half after a 429, a 503 or
-    // when its latency grows.
+    // max_inflight is the most (0: any number); how many it is now follows the
+    // provider's answers: 20 at first, one more for each round of good ones, 0.7
+    // after a 429, a 503, a 529 or when none came in time, a little less when its
+    // latency grows.
     bool adaptive_inflight;
     bool tls_verify;
     struct slice ca_file; // the only authorities trusted; empty: the system's
@@ -49,7 +51,8 @@ struct attempt_request {
     size_t header_count;
     struct slice body;      // NOT copied: must live until on_done or cancel
     // Who waits for a place of max_inflight, and how much it counts: places go
-    // to tenants in proportion to their weights, over all loops.
+    // to tenants in proportion to their weights, over all loops, and within a
+    // tenant to the first come. Only read during the call.
     struct slice tenant;
     unsigned weight;        // 0: 1
     size_t max_body_bytes;  // of the answer, decompressed; over: ATTEMPT_TOO_LARGE; 0: unlimited
@@ -104,6 +107,21 @@ struct attempt_events {
 struct upstream_shared *upstream_shared_new(void);
 void upstream_shared_free(struct upstream_shared *s); // after all upstreams
 int64_t upstream_inflight(struct upstream_shared *s, struct slice target_name); // any thread
+
+// The places of one target, now.
+struct upstream_places_view {
+    struct slice name; // lives as long as upstream_shared
+    int64_t inflight;
+    int64_t limit; // in force; 0: none
+    int64_t waiting;
+    bool adaptive;
+};
+typedef void upstream_places_visitor(void *arg, const struct upstream_places_view *view);
+// Every target that was ever used. Any thread.
+void upstream_places(struct upstream_shared *s, upstream_places_visitor *visit, void *arg);
+// Sets the gauges farthing_provider_{inflight,inflight_limit,queue_depth} to
+// these; before a scrape. Any thread.
+void upstream_publish(struct upstream_shared *s);
 
 struct upstream *upstream_new(struct event_base *loop, struct upstream_shared *shared);
 void upstream_free(struct upstream *u); // cancels what runs

@@ -11,7 +11,7 @@ enum {
     // too and its queues are long enough to tell good from bad.
     SHARD_BYTES_LEAST = 4 * 1024 * 1024,
 };
-static const char space[] = "cache";
+static const char default_space[] = "cache";
 
 struct shard {
     pthread_mutex_t lock; // never held over I/O or a callback
@@ -26,6 +26,7 @@ struct cache {
     struct shard *shards;
     size_t shard_count; // a power of two
     struct store *store;
+    const char *space;
     int64_t max_entry_option;
     _Atomic size_t max_entry_bytes;
 };
@@ -46,6 +47,7 @@ static size_t max_entry_for(const struct cache *c, int64_t memory_bytes) {
 struct cache *cache_new(const struct cache_options *options) {
     struct cache *c = base_calloc(1, sizeof *c);
     c->store = options->store;
+    c->space = options->space != NULL ? options->space : default_space;
     c->max_entry_option = options->max_entry_bytes;
     atomic_init(&c->max_entry_bytes, max_entry_for(c, options->memory_bytes));
     c->shard_count = SHARDS_MAX;
@@ -114,7 +116,7 @@ static void take_out(struct cache *c, const struct cache_key *key) {
         memory_remove(&s->memory, e);
     pthread_mutex_unlock(&s->lock);
     if (c->store != NULL)
-        store_delete(c->store, space, slice_make(key->bytes, DIGEST_LEN));
+        store_delete(c->store, c->space, slice_make(key->bytes, DIGEST_LEN));
 }
 
 void cache_insert(struct cache *c, const struct cache_key *key, const struct cache_answer *answer) {
@@ -131,7 +133,7 @@ void cache_insert(struct cache *c, const struct cache_key *key, const struct cac
         return;
     struct buffer stored = {0};
     entry_encode(key, answer, &stored);
-    store_put(c->store, space, slice_make(key->bytes, DIGEST_LEN), buffer_slice(&stored),
+    store_put(c->store, c->space, slice_make(key->bytes, DIGEST_LEN), buffer_slice(&stored),
               answer->expires_ms);
     buffer_free(&stored);
 }
@@ -148,7 +150,7 @@ void cache_purge(struct cache *c) {
         pthread_mutex_unlock(&c->shards[i].lock);
     }
     if (c->store != NULL)
-        store_delete_space(c->store, space);
+        store_delete_space(c->store, c->space);
 }
 
 void cache_stats_get(const struct cache *c, struct cache_stats *out) {
@@ -214,7 +216,7 @@ struct cache_lookup *cache_lookup_start(struct cache *c, struct store_client *cl
     struct cache_lookup *l = base_alloc(sizeof *l);
     *l = (struct cache_lookup){
         .cache = c, .key = *key, .removals = removals_of(c, key), .found = found, .arg = arg};
-    l->op = store_get(client, space, slice_make(key->bytes, DIGEST_LEN), on_stored, l);
+    l->op = store_get(client, c->space, slice_make(key->bytes, DIGEST_LEN), on_stored, l);
     if (l->op != NULL)
         return l;
     free(l);

@@ -1,9 +1,9 @@
 // Entries: making, sharing, and their form in the store.
 //
 // In the store an entry is a magic word with the version, the numbers of the
-// answer (64 bits each, little-endian), the strings, and a checksum. A change
-// of what is listed here takes a new version: entries of an old one are then
-// simply not there.
+// answer (64 bits each, little-endian), its fingerprint, the strings, and a
+// checksum. A change of what is listed here takes a new version: entries of an
+// old one are then simply not there.
 #include "entry.h"
 
 #include <stdlib.h>
@@ -14,15 +14,18 @@ enum {
     // What malloc keeps beside a block and loses to rounding, about.
     BLOCK_OVERHEAD = 32,
 };
-static const char magic[8] = "FTHENT02";
+static const char magic[8] = "FTHENT03";
 
 // The strings of an answer, in the order in which they are stored.
-#define STRINGS(a) \
-    { &(a)->body, &(a)->content_type, &(a)->provider, &(a)->model, &(a)->tier, &(a)->finish_reason }
-enum { STRING_COUNT = 6 };
+#define STRINGS(a)                                                                            \
+    {                                                                                         \
+        &(a)->body, &(a)->content_type, &(a)->provider, &(a)->model, &(a)->tier,              \
+            &(a)->finish_reason, &(a)->request_id                                             \
+    }
+enum { STRING_COUNT = 7 };
 
-// The numbers that are as they are; endpoint and the two flags have less than
-// 64 bits and stand before them.
+// The numbers that are as they are; endpoint, the two flags and the status have
+// less than 64 bits and stand before them.
 #define NUMBERS(a)                                                                            \
     {                                                                                         \
         &(a)->cost_pico, &(a)->created_ms, &(a)->expires_ms, &(a)->usage.input_tokens,        \
@@ -34,7 +37,10 @@ enum { STRING_COUNT = 6 };
     }
 enum { NUMBER_COUNT = 13 };
 
-enum { FIXED_BYTES = sizeof magic + (3 + NUMBER_COUNT + STRING_COUNT) * NUMBER_BYTES + CHECK_LEN };
+enum {
+    FIXED_BYTES = sizeof magic + (4 + NUMBER_COUNT + STRING_COUNT) * NUMBER_BYTES + DIGEST_LEN +
+                  CHECK_LEN
+};
 
 // ------------------------------------------------------------------- memory
 
@@ -121,10 +127,12 @@ void entry_encode(const struct cache_key *key, const struct cache_answer *a, str
     put_number(out, a->endpoint);
     put_number(out, a->cost_known);
     put_number(out, a->usage.known);
+    put_number(out, (uint64_t)a->status);
     for (size_t i = 0; i < NUMBER_COUNT; i++)
         put_number(out, (uint64_t)*numbers[i]);
     for (size_t i = 0; i < STRING_COUNT; i++)
         put_number(out, strings[i]->len);
+    buffer_append(out, slice_make(a->fingerprint, DIGEST_LEN));
     for (size_t i = 0; i < STRING_COUNT; i++)
         buffer_append(out, *strings[i]);
     char check[CHECK_LEN];
@@ -132,11 +140,20 @@ void entry_encode(const struct cache_key *key, const struct cache_answer *a, str
     buffer_append(out, slice_make(check, sizeof check));
 }
 
+static bool take_status(struct slice *rest, int *status) {
+    uint64_t n = take_number(rest);
+    *status = (int)n;
+    return n <= CACHE_STATUS_MAX;
+}
+
+// The rest: the strings' lengths, the fingerprint, the strings.
 static bool take_strings(struct slice rest, struct cache_answer *a) {
     struct slice *const strings[STRING_COUNT] = STRINGS(a);
     uint64_t lengths[STRING_COUNT];
     for (size_t i = 0; i < STRING_COUNT; i++)
         lengths[i] = take_number(&rest);
+    memcpy(a->fingerprint, rest.ptr, DIGEST_LEN);
+    rest = slice_from(rest, DIGEST_LEN);
     for (size_t i = 0; i < STRING_COUNT; i++) {
         if (lengths[i] > rest.len)
             return false;
@@ -160,7 +177,8 @@ struct cache_entry *entry_decode(const struct cache_key *key, struct slice bytes
     if (endpoint >= API_ENDPOINT_COUNT)
         return NULL;
     a.endpoint = (enum api_endpoint)endpoint;
-    if (!take_flag(&rest, &a.cost_known) || !take_flag(&rest, &a.usage.known))
+    if (!take_flag(&rest, &a.cost_known) || !take_flag(&rest, &a.usage.known) ||
+        !take_status(&rest, &a.status))
         return NULL;
     int64_t *const numbers[NUMBER_COUNT] = NUMBERS(&a);
     for (size_t i = 0; i < NUMBER_COUNT; i++)

@@ -5,15 +5,18 @@
 
 #include "purchase.h"
 
-enum { HOLD_DEFAULT = 4 }; // times join_bytes
+enum { HOLD_DEFAULT = 4, KEEP_DEFAULT = 16 }; // times join_bytes
+
+static size_t bound(size_t wanted, unsigned times, size_t join_bytes) {
+    size_t bytes = wanted > 0 ? wanted : times * join_bytes;
+    return bytes > join_bytes ? bytes : join_bytes;
+}
 
 struct flights *flights_new(const struct flights_options *options) {
     struct flights *all = base_calloc(1, sizeof *all);
     all->options = *options;
-    if (options->hold_bytes == 0)
-        all->options.hold_bytes = HOLD_DEFAULT * options->join_bytes;
-    if (all->options.hold_bytes < options->join_bytes)
-        all->options.hold_bytes = options->join_bytes;
+    all->options.hold_bytes = bound(options->hold_bytes, HOLD_DEFAULT, options->join_bytes);
+    all->options.keep_bytes = bound(options->keep_bytes, KEEP_DEFAULT, options->join_bytes);
     for (size_t i = 0; i < FLIGHT_SHARDS; i++) {
         pthread_mutex_init(&all->shards[i].lock, NULL);
         all->shards[i].all = all;
@@ -148,6 +151,15 @@ static struct telling take_news(struct flight *f) {
     return t;
 }
 
+static void was_told(struct flight *f) {
+    struct later later = {0};
+    lock(f);
+    if (f->state == SEAT_SERVED)
+        purchase_told(f->shard, f, &later);
+    unlock(f);
+    later_do(&later);
+}
+
 // Any of these may leave the seat, or the purchase may end meanwhile.
 static void on_mail(struct mail *m) {
     struct flight *f = (struct flight *)m;
@@ -160,6 +172,8 @@ static void on_mail(struct mail *m) {
         f->on->on_finish(f->arg, t.end, t.status, t.entry);
     else if (t.entry != NULL)
         cache_entry_release(t.entry);
+    if (t.news & NEWS_FINISH && f->on != NULL)
+        was_told(f);
     if (t.news & NEWS_PROMOTE && f->on != NULL)
         f->on->on_promote(f->arg);
     if (t.news & NEWS_ALONE && f->on != NULL)
@@ -190,6 +204,8 @@ struct flight *flight_join(struct flights *all, const struct cache_key *key,
     f->mail.run = on_mail;
     f->box = member->box;
     f->streams = member->streams;
+    f->keeps = member->keep_all;
+    f->wish = member->wish;
     f->on = member->on;
     f->arg = member->arg;
     f->hungry = true;
@@ -197,18 +213,22 @@ struct flight *flight_join(struct flights *all, const struct cache_key *key,
     own->key = *key;
     struct later later = {0};
     lock(f);
-    struct purchase *running = purchase_find(s, key);
-    *role = running == NULL ? FLIGHT_LEADER : FLIGHT_FOLLOWER;
-    if (running == NULL) {
+    struct purchase *running;
+    *role = purchase_role(s, key, f, &running);
+    if (*role == FLIGHT_LEADER)
         purchase_start(s, own, f);
-    } else {
+    else if (*role == FLIGHT_FOLLOWER)
         purchase_follow(s, running, f, &later);
-        s->stats.joined++;
-        later.purchase = own;
-    }
+    s->stats.joined += *role == FLIGHT_FOLLOWER;
+    s->stats.turned_away += *role == FLIGHT_FULL;
     unlock(f);
     later_do(&later);
-    return f;
+    if (*role != FLIGHT_LEADER)
+        free(own);
+    if (*role == FLIGHT_LEADER || *role == FLIGHT_FOLLOWER)
+        return f;
+    free(f); // never was in a purchase
+    return NULL;
 }
 
 void flight_leave(struct flight *f) {
@@ -221,6 +241,9 @@ void flight_leave(struct flight *f) {
         break;
     case SEAT_FOLLOWING:
         purchase_unfollow(f->shard, f, &later);
+        break;
+    case SEAT_SERVED:
+        purchase_told(f->shard, f, &later);
         break;
     case SEAT_ENDED:
         break;
@@ -251,6 +274,7 @@ void flights_stats_get(struct flights *all, struct flights_stats *out) {
         out->joined += s->stats.joined;
         out->promoted += s->stats.promoted;
         out->behind += s->stats.behind;
+        out->turned_away += s->stats.turned_away;
         pthread_mutex_unlock(&s->lock);
     }
     out->held_bytes = atomic_load_explicit(&all->held, memory_order_relaxed);

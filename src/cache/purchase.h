@@ -26,6 +26,7 @@ enum news { // bits of `pending`; in the order in which they are told
 enum seat_state {
     SEAT_LEADING,   // its purchase's `leader`
     SEAT_FOLLOWING, // in its purchase's queue
+    SEAT_SERVED,    // as SEAT_ENDED; until it was told so its landed purchase stays
     SEAT_ENDED,     // in no purchase; `end`, `status` and `entry` say how
 };
 
@@ -34,7 +35,8 @@ struct flight {
     struct mail mail; // first: who has the mail has the seat
     struct shard *shard;
     struct mailbox *box;
-    bool streams;
+    bool streams, keeps;
+    enum flight_wish wish;
     // Its loop's alone. on NULL: it has left, and is only there for its mail.
     const struct flight_callbacks *on;
     void *arg;
@@ -53,21 +55,29 @@ struct flight {
 };
 
 enum purchase_state {
-    PURCHASE_OPEN, // in its bucket: anyone may join
-    PURCHASE_FULL, // its stream is over join_bytes; those who follow go on
-    PURCHASE_DEAF, // and none of them reads it: it is no longer kept
+    PURCHASE_OPEN,   // anyone may join
+    PURCHASE_FULL,   // its stream is too long; those who follow go on
+    PURCHASE_DEAF,   // and none of them reads it: it is no longer kept
+    PURCHASE_LANDED, // over; who keeps may still have it, until `keepers` were told
 };
 
-// From the first seat's joining to the landing that leaves nobody.
+// From the first seat's joining to the landing that leaves nobody; all that
+// time in its bucket.
 struct purchase {
     struct cache_key key;
+    bool unshared;
     enum purchase_state state;
     struct purchase *next_in_bucket;
-    struct flight *leader;          // always one
+    struct flight *leader;          // always one, until it has landed
     struct flight *oldest, *newest; // the queue of followers
     size_t followers, readers;      // of those: readers take the stream
+    size_t keepers;                 // of leader and followers; landed: seats in SEAT_SERVED
+    size_t hold_bytes;              // how far a follower may lag when it is full
     struct cache_entry *head;       // NULL: no stream has begun
     struct chain chain;             // extended by the leader's loop alone
+    enum flight_end end; // landed: how
+    int status;
+    struct cache_entry *entry;
 };
 
 struct shard {
@@ -88,15 +98,21 @@ struct flights {
 struct later {
     struct mail *mails;
     struct chunk *chunks[3];
-    struct cache_entry *head;
+    struct cache_entry *head, *entry;
     struct purchase *purchase;
 };
 void later_do(struct later *l);
 
-struct purchase *purchase_find(struct shard *s, const struct cache_key *key);
+// The role of a newcomer with this key, and the purchase that it is about:
+// which it follows, or (no seat) for which it has none. NULL: it leads.
+enum flight_role purchase_role(struct shard *s, const struct cache_key *key,
+                               const struct flight *f, struct purchase **met);
 void purchase_start(struct shard *s, struct purchase *p, struct flight *leader);
+// One that has landed serves the newcomer at once.
 void purchase_follow(struct shard *s, struct purchase *p, struct flight *f, struct later *l);
 void purchase_unfollow(struct shard *s, struct flight *f, struct later *l);
+// A seat in SEAT_SERVED was told, or is left.
+void purchase_told(struct shard *s, struct flight *f, struct later *l);
 
 // The leader's next bytes are in `more`.
 void purchase_extend(struct shard *s, struct purchase *p, const struct chain_extension *more,

@@ -1,5 +1,5 @@
 // The sections into the snapshot, in the order in which they refer to each
-// other: providers, models, tiers, classifier, routes, tenants. Here is what
+// other: providers, models, tiers, classifier, routes, tasks, tenants. Here is what
 // the parts share.
 #include "loader.h"
 
@@ -31,6 +31,18 @@ struct slice loader_title(struct loader *l, cfg_t *section) {
     return arena_copy(l->arena, title);
 }
 
+const char *loader_nearest(struct slice word, const char *const *words, size_t count) {
+    const char *best = NULL;
+    size_t distance = word.len / 2 + 1; // farther is another word, not a slip
+    for (size_t i = 0; i < count; i++)
+        spec_consider(words[i], word, &best, &distance);
+    return best;
+}
+
+const char *loader_did_you_mean(struct loader *l, const char *nearest) {
+    return nearest == NULL ? "" : arena_printf(l->scratch, "; did you mean \"%s\"?", nearest).ptr;
+}
+
 size_t loader_choice(struct loader *l, cfg_t *section, const char *key, const char *const *words,
                      size_t count, size_t otherwise) {
     const char *text = loader_text(section, key);
@@ -44,8 +56,10 @@ size_t loader_choice(struct loader *l, cfg_t *section, const char *key, const ch
         }
         buffer_printf(&list, "%s%s", i == 0 ? "" : i + 1 < count ? ", " : " or ", words[i]);
     }
-    loader_error(l, loader_line(l, section, key), "%s: \"%s\" is not valid; expected %.*s", key,
-                 loader_shown(l, slice_of(text)), SLICE_ARG(buffer_slice(&list)));
+    const char *nearest = loader_nearest(slice_of(text), words, count);
+    loader_error(l, loader_line(l, section, key), "%s: \"%s\" is not valid; expected %.*s%s", key,
+                 loader_shown(l, slice_of(text)), SLICE_ARG(buffer_slice(&list)),
+                 loader_did_you_mean(l, nearest));
     buffer_free(&list);
     return otherwise;
 }
@@ -77,5 +91,6 @@ void loader_build(struct loader *l, cfg_t *root) {
     loader_build_tiers(l, root);
     loader_build_classifier(l, root);
     loader_build_routes(l, root);
+    loader_build_tasks(l, root);
     loader_build_tenants(l, root);
 }

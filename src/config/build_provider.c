@@ -128,6 +128,37 @@ static void read_key(struct loader *l, cfg_t *section, struct config_provider *p
                     loader_shown(l, p->name));
 }
 
+// "adaptive", or "adaptive 200": the provider's own pace, but never more than that.
+static void read_max_inflight(struct loader *l, cfg_t *section, struct config_provider *p) {
+    enum { MOST = 1000000, MOST_ADAPTIVE = 1024, INITIAL = 256 };
+    const char *text = loader_text(section, "max_inflight");
+    struct slice value = text != NULL ? slice_of(text) : SLICE_NONE;
+    struct slice adaptive = SLICE("adaptive");
+    p->max_inflight = INITIAL;
+    if (text == NULL)
+        return;
+    p->adaptive_inflight = slice_starts_with(value, adaptive);
+    if (slice_equal(value, adaptive)) {
+        p->max_inflight = MOST_ADAPTIVE;
+        return;
+    }
+    if (p->adaptive_inflight)
+        value = value.ptr[adaptive.len] == ' ' ? slice_trim(slice_from(value, adaptive.len))
+                                               : SLICE_NONE;
+    if (!slice_to_i64(value, &p->max_inflight) || p->max_inflight < p->adaptive_inflight ||
+        p->max_inflight > MOST)
+        loader_error(l, loader_line(l, section, "max_inflight"),
+                     "max_inflight: \"%s\" is not valid; expected a whole number from 0 to %d, "
+                     "\"adaptive\" or \"adaptive 200\"",
+                     loader_shown(l, slice_of(text)), MOST);
+}
+
+static void read_output_cap_field(struct loader *l, cfg_t *section, struct config_provider *p) {
+    static const char *const fields[] = {"auto", "max_tokens", "max_completion_tokens"}; // as enum
+    p->output_cap_field = (enum config_output_field)loader_choice(
+        l, section, "output_cap_field", fields, FARTHING_COUNT(fields), CONFIG_OUTPUT_AUTO);
+}
+
 static void build_provider(struct loader *l, cfg_t *section, struct config_provider *p) {
     p->name = loader_title(l, section);
     loader_fill_named(l, section, "", "provider", p);
@@ -140,6 +171,8 @@ static void build_provider(struct loader *l, cfg_t *section, struct config_provi
     p->dialect = slice_of(
         dialects[loader_choice(l, section, "dialect", dialects, FARTHING_COUNT(dialects), 0)]);
     read_key(l, section, p);
+    read_max_inflight(l, section, p);
+    read_output_cap_field(l, section, p);
     check_base_url(l, section, p);
     check_pass_headers(l, section, p);
 }

@@ -1,6 +1,8 @@
 // Routes: how requests of one kind are served.
 #include "loader.h"
 
+enum { WAIT_MS_MAX = 24 * 3600 * 1000 };
+
 static void read_client_gone(struct loader *l, cfg_t *section, struct config_route *r) {
     const char *text = loader_text(section, "on_client_gone");
     if (text == NULL)
@@ -11,13 +13,43 @@ static void read_client_gone(struct loader *l, cfg_t *section, struct config_rou
     else if (slice_equal(value, SLICE("finish")))
         r->on_client_gone = CONFIG_GONE_FINISH;
     else if (slice_starts_with(value, SLICE("wait ")) &&
-             config_parse_duration(slice_trim(slice_from(value, 5)), &r->on_client_gone_wait_ms))
+             config_parse_duration(slice_trim(slice_from(value, 5)), &r->on_client_gone_wait_ms) &&
+             r->on_client_gone_wait_ms <= WAIT_MS_MAX)
         r->on_client_gone = CONFIG_GONE_WAIT;
     else
         loader_error(l, loader_line(l, section, "on_client_gone"),
                      "on_client_gone: \"%s\" is not valid; expected \"cancel\", \"finish\" or "
-                     "\"wait 15s\"",
+                     "\"wait 15s\" (at most 1d)",
                      loader_shown(l, value));
+}
+
+static void check_concise_text(struct loader *l, cfg_t *section, const struct config_route *r) {
+    bool valid = r->concise_text.len > 0;
+    for (size_t i = 0; valid && i < r->concise_text.len;) {
+        size_t n = slice_utf8(slice_from(r->concise_text, i));
+        valid = n > 0;
+        i += n;
+    }
+    int line = loader_line(l, section, "concise_text");
+    if (!valid)
+        loader_error(l, line, "concise_text: \"%s\" is not valid; expected a sentence in UTF-8",
+                     loader_shown(l, r->concise_text));
+    else if (!r->concise && loader_text(section, "concise_text") != NULL)
+        loader_warn(l, line, "concise_text has no effect without concise = true");
+}
+
+static void read_guards(struct loader *l, cfg_t *section, struct config_route *r) {
+    static const char *const fits[] = {"refuse", "lower_cap"};
+    static const char *const efforts[] = {"none",   "minimal", "low",
+                                          "medium", "high",    "xhigh"}; // as the enum, from 1 on
+    r->budget_may_lower_cap =
+        loader_choice(l, section, "budget_fit", fits, FARTHING_COUNT(fits), 0) == 1;
+    if (loader_text(section, "max_reasoning_effort") != NULL)
+        r->max_reasoning_effort = (enum config_effort)(
+            CONFIG_EFFORT_NONE +
+            loader_choice(l, section, "max_reasoning_effort", efforts, FARTHING_COUNT(efforts), 0));
+    check_concise_text(l, section, r);
+    loader_read_contexts(l, section, r);
 }
 
 static void check_paths(struct loader *l, cfg_t *match, const struct config_route *r) {
@@ -65,6 +97,7 @@ static void build_route(struct loader *l, cfg_t *section, struct config_route *r
     r->cache.scope = (enum config_cache_scope)loader_choice(
         l, cache, "scope", scopes, FARTHING_COUNT(scopes), CONFIG_SCOPE_TENANT);
     read_client_gone(l, section, r);
+    read_guards(l, section, r);
     check_paths(l, match, r);
     check_escalation(l, section, r);
     read_tiers(l, section, r);

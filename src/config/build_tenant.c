@@ -49,31 +49,6 @@ static void read_keys(struct loader *l, cfg_t *section, struct config_tenant *t,
                      loader_shown(l, t->name));
 }
 
-// ------------------------------------------------------------------ budgets
-
-static void build_budget(struct loader *l, cfg_t *section, struct config_budget *budget) {
-    enum { TOTAL = 4 };
-    static const char *const windows[] = {"1h", "1d", "1w", "1mo", "total"};
-    static const int64_t hours[] = {1, 24, 7 * 24, 30 * 24, 0};
-    budget->name = loader_title(l, section);
-    loader_fill_named(l, section, "tenant", "budget", budget);
-    size_t window = loader_choice(l, section, "window", windows, FARTHING_COUNT(windows), TOTAL);
-    budget->window_ms = hours[window] * 3600 * 1000;
-    if (loader_text(section, "amount") == NULL)
-        loader_error(l, loader_line(l, section, NULL),
-                     "budget \"%s\" has no amount; expected amount = \"50 usd\"",
-                     loader_shown(l, budget->name));
-}
-
-static void read_budgets(struct loader *l, cfg_t *section, struct config_tenant *t) {
-    unsigned count = cfg_size(section, "budget");
-    struct config_budget *all = loader_many(l, count, sizeof *all);
-    for (unsigned i = 0; i < count; i++)
-        build_budget(l, cfg_getnsec(section, "budget", i), &all[i]);
-    t->budgets = all;
-    t->budget_count = count;
-}
-
 // ------------------------------------------------------------------ tenants
 
 static void check_route_globs(struct loader *l, cfg_t *section, const struct config_tenant *t) {
@@ -94,23 +69,43 @@ static void check_route_globs(struct loader *l, cfg_t *section, const struct con
     }
 }
 
+// section NULL: the tenant that no section describes.
+static void read_guards(struct loader *l, cfg_t *section, const struct config_run *run,
+                        struct config_tenant *t) {
+    static const char *const unpriced[] = {"refuse", "allow"}; // as the enum
+    cfg_t *each_key = section != NULL ? cfg_getsec(section, "each_key") : NULL;
+    loader_fill_named(l, section, "", "tenant", t);
+    loader_fill_named(l, each_key, "tenant", "each_key", t);
+    loader_read_run(l, section != NULL ? cfg_getsec(section, "run") : NULL, run, &t->run);
+    t->unpriced = CONFIG_UNPRICED_REFUSE;
+    if (section != NULL)
+        t->unpriced = (enum config_unpriced)loader_choice(
+            l, section, "unpriced", unpriced, FARTHING_COUNT(unpriced), CONFIG_UNPRICED_REFUSE);
+}
+
+static void build_tenant(struct loader *l, cfg_t *section, const struct config_run *run,
+                         struct table *owners, struct config_tenant *t) {
+    t->name = loader_title(l, section);
+    read_guards(l, section, run, t);
+    read_keys(l, section, t, owners);
+    loader_read_budgets(l, section, t);
+    check_route_globs(l, section, t);
+}
+
 void loader_build_tenants(struct loader *l, cfg_t *root) {
     unsigned count = cfg_size(root, "tenant");
     struct config_tenant *all = loader_many(l, count, sizeof *all);
     struct table *owners = table_new();
+    struct config_run run;
+    loader_read_run(l, cfg_getsec(root, "run"), NULL, &run);
     for (unsigned i = 0; i < count; i++) {
-        cfg_t *section = cfg_getnsec(root, "tenant", i);
         all[i].index = i;
-        all[i].name = loader_title(l, section);
-        loader_fill_named(l, section, "", "tenant", &all[i]);
-        read_keys(l, section, &all[i], owners);
-        read_budgets(l, section, &all[i]);
-        check_route_globs(l, section, &all[i]);
+        build_tenant(l, cfg_getnsec(root, "tenant", i), &run, owners, &all[i]);
     }
     table_free(owners);
     if (count == 0) {
         all[0].name = SLICE("default");
-        loader_fill_named(l, NULL, "", "tenant", &all[0]);
+        read_guards(l, NULL, &run, &all[0]);
         count = 1;
     }
     loader_config(l)->tenants = all;

@@ -112,21 +112,22 @@ static const char *spell(struct loader *l, enum spec_kind kind, int64_t n) {
                 .ptr;
     if (kind == SPEC_MILLI)
         return arena_printf(l->scratch, "%g", (double)n / 1000).ptr;
+    if (kind == SPEC_MONEY) // bounds are whole, but for the least amount that is something
+        return n > 0 && n < SPEC_USD
+                   ? "more than 0 usd"
+                   : arena_printf(l->scratch, "%lld usd", (long long)(n / SPEC_USD)).ptr;
+    if (kind == SPEC_RATE)
+        return arena_printf(l->scratch, "%lld/min", (long long)n).ptr;
     return arena_printf(l->scratch, "%lld", (long long)n).ptr;
 }
 
 static bool in_bounds(struct loader *l, int line, const struct spec_key *key, struct slice value,
                       int64_t number) {
-    int64_t max = key->max == 0 ? INT64_MAX : key->max;
-    if (number >= key->min && number <= max)
+    if (number >= key->min && number <= key->max)
         return true;
-    if (key->max == 0)
-        loader_error(l, line, "%s: \"%s\" is out of range; expected %s or more", key->name,
-                     loader_shown(l, value), spell(l, key->kind, key->min));
-    else
-        loader_error(l, line, "%s: \"%s\" is out of range; expected %s to %s", key->name,
-                     loader_shown(l, value), spell(l, key->kind, key->min),
-                     spell(l, key->kind, max));
+    loader_error(l, line, "%s: \"%s\" is out of range; expected %s to %s", key->name,
+                 loader_shown(l, value), spell(l, key->kind, key->min),
+                 spell(l, key->kind, key->max));
     return false;
 }
 
@@ -173,8 +174,14 @@ static void convert(struct loader *l, int line, const struct spec_key *key, stru
     case SPEC_SPECIAL:
         return;
     }
-    loader_error(l, line, "%s: \"%s\" is not valid; expected %s", key->name, loader_shown(l, value),
-                 spec_kind_expected(key->kind));
+    // A number that is too large to be read at all ends here too.
+    const char *range = key->max == 0
+                            ? ""
+                            : arena_printf(l->scratch, ", %s to %s", spell(l, key->kind, key->min),
+                                           spell(l, key->kind, key->max))
+                                  .ptr;
+    loader_error(l, line, "%s: \"%s\" is not valid; expected %s%s", key->name,
+                 loader_shown(l, value), spec_kind_expected(key->kind), range);
 }
 
 static void unset(const struct spec_key *key, char *at) {

@@ -95,6 +95,10 @@ struct slice loader_title(struct loader *l, cfg_t *section);
 // set, and after an error that names the words.
 size_t loader_choice(struct loader *l, cfg_t *section, const char *key, const char *const *words,
                      size_t count, size_t otherwise);
+// The word nearest to `word`, or NULL when nothing is near.
+const char *loader_nearest(struct slice word, const char *const *words, size_t count);
+// "; did you mean "WORD"?", for the end of a message; empty when `nearest` is NULL.
+const char *loader_did_you_mean(struct loader *l, const char *nearest);
 // "known: a, b, c", for a message about a name that refers to nothing. The
 // name is the first member of every titled section's struct.
 #define LOADER_KNOWN(l, array, count) loader_known_names((l), (array), (count), sizeof *(array))
@@ -112,5 +116,14 @@ const struct config_tier *loader_tier(struct loader *l, int line, const char *ke
                                       struct slice name);
 void loader_build_routes(struct loader *l, cfg_t *root);  // build_route.c
 void loader_build_tenants(struct loader *l, cfg_t *root); // build_tenant.c
+
+// build_guard.c
+void loader_build_tasks(struct loader *l, cfg_t *root);
+void loader_read_contexts(struct loader *l, cfg_t *section, struct config_route *r);
+// What the section leaves open is as in `outer` (NULL: unset). section NULL: none.
+void loader_read_run(struct loader *l, cfg_t *section, const struct config_run *outer,
+                     struct config_run *run);
+// build_budget.c
+void loader_read_budgets(struct loader *l, cfg_t *section, struct config_tenant *t);
 
 #endif

@@ -31,3 +31,10 @@ FINDER(config_model_find, config_model, models, model_count)
 FINDER(config_tier_find, config_tier, tiers, tier_count)
 FINDER(config_route_find, config_route, routes, route_count)
 FINDER(config_tenant_find, config_tenant, tenants, tenant_count)
+
+const struct config_task *config_task_for(const struct config *c, struct slice feature) {
+    for (size_t i = 0; feature.len > 0 && i < c->task_count; i++)
+        if (slice_glob(c->tasks[i].name, feature))
+            return &c->tasks[i];
+    return NULL;
+}

@@ -3,14 +3,49 @@
 #include "spec.h"
 
 #define AT(type, field) offsetof(struct type, field)
-#define DAY_MS (INT64_C(24) * 3600 * 1000)
+#define DAY_MS          (INT64_C(24) * 3600 * 1000)
+#define HOUR_MS         (INT64_C(3600) * 1000)
+#define TOKENS_MAX      INT64_C(1000000000)
+// What is left up to INT64_MAX is for sums that go over it.
+#define MONEY_MAX (9000000 * SPEC_USD)
+
+// The same keys in several sections: caps and limits, which are unset unless given.
+// clang-format off
+#define UNSET(name, kind, type, field, min, max, help) \
+    {name, kind, 0, 0, AT(type, field), NULL, min, max, help}
+
+#define CAPS(type, at) \
+    UNSET("max_output_tokens", SPEC_NUMBER, type, at.max_output_tokens, 1, TOKENS_MAX, \
+          "Cap on output: lowers what the client asks for, never raises it."), \
+    UNSET("max_input_tokens", SPEC_NUMBER, type, at.max_input_tokens, 1, TOKENS_MAX, \
+          "Most input, as estimated; more is refused."), \
+    UNSET("max_cost", SPEC_MONEY, type, at.max_cost, 1, MONEY_MAX, \
+          "Most that one request may cost."), \
+    UNSET("max_n", SPEC_NUMBER, type, at.max_n, 1, 1000000, \
+          "Most answers to one request (n)."), \
+    UNSET("max_tools", SPEC_NUMBER, type, at.max_tools, 0, 1000000, \
+          "Most tools that a request may offer; 0: none.")
+
+#define LIMITS(type, at) \
+    UNSET("concurrency", SPEC_NUMBER, type, at.concurrency, 1, 1000000, \
+          "Requests at once."), \
+    UNSET("queue", SPEC_NUMBER, type, at.queue, 0, 1000000, \
+          "Requests that may wait for a place; not set: none."), \
+    UNSET("queue_timeout", SPEC_DURATION, type, at.queue_timeout_ms, 1, DAY_MS, \
+          "Longest wait; not set: 10s."), \
+    UNSET("requests", SPEC_RATE, type, at.requests_per_minute, 1, 1000000000, \
+          "Rate of requests."), \
+    UNSET("tokens", SPEC_RATE, type, at.tokens_per_minute, 1, INT64_C(1000000000000), \
+          "Rate of tokens, input and output.")
+// clang-format on
 
 static const struct spec_key server_keys[] = {
     {"listen", SPEC_LIST, 0, 0, AT(config_server, listen), CONFIG_API_LISTEN_DEFAULT, 0, 0,
      "Addresses of the API, host:port or [v6]:port."},
     {"admin_listen", SPEC_TEXT, 0, 0, AT(config_server, admin_listen), CONFIG_ADMIN_LISTEN_DEFAULT,
      0, 0, "Address of metrics, health and status."},
-    {"workers", SPEC_SPECIAL, 0, 0, 0, "auto", 1, 64, "Event loops: \"auto\" (one a core) or a number."},
+    {"workers", SPEC_SPECIAL, 0, 0, 0, "auto", 1, 64,
+     "Event loops: \"auto\" (one a core) or a number."},
     {"max_body", SPEC_SIZE, 0, 0, AT(config_server, max_body_bytes), "32m", 1024, INT64_C(1) << 30,
      "Largest request body; over it 413."},
     {"max_headers_size", SPEC_SIZE, 0, 0, AT(config_server, max_header_bytes), "32k", 1024, 1 << 20,
@@ -25,8 +60,8 @@ static const struct spec_key server_keys[] = {
      DAY_MS, "How long an idle connection is kept."},
     {"write_timeout", SPEC_DURATION, 0, 0, AT(config_server, write_timeout_ms), "60s", 10, DAY_MS,
      "Longest time without progress while a client reads its answer."},
-    {"stream_buffer", SPEC_SIZE, 0, 0, AT(config_server, stream_buffer_bytes), "64k", 1024, 64 << 20,
-     "Unsent bytes of a stream over which the provider is paused."},
+    {"stream_buffer", SPEC_SIZE, 0, 0, AT(config_server, stream_buffer_bytes), "64k", 1024,
+     64 << 20, "Unsent bytes of a stream over which the provider is paused."},
     {"max_connections", SPEC_NUMBER, 0, 0, AT(config_server, max_connections), "0", 0, 10000000,
      "Client connections a worker; 0: no limit."},
     {"drain_timeout", SPEC_DURATION, 0, 0, AT(config_server, drain_timeout_ms), "30s", 0, DAY_MS,
@@ -46,13 +81,18 @@ static const struct spec_key store_keys[] = {
 };
 
 static const struct spec_key cache_keys[] = {
-    {"enabled", SPEC_BOOL, 0, 0, AT(config_cache, enabled), "true", 0, 0, "Is there a cache at all?"},
+    {"enabled", SPEC_BOOL, 0, 0, AT(config_cache, enabled), "true", 0, 0,
+     "Is there a cache at all?"},
     {"memory", SPEC_SIZE, 0, 0, AT(config_cache, memory_bytes), "256m", 1 << 16, INT64_C(1) << 40,
      "Memory for answers, shared by all workers."},
     {"ttl", SPEC_DURATION, 0, 0, AT(config_cache, ttl_ms), "1h", 0, 3650 * DAY_MS,
      "How long an answer is kept unless its route says otherwise."},
     {"max_entry", SPEC_SIZE, 0, 0, AT(config_cache, max_entry_bytes), "4m", 1024, 1 << 30,
      "Largest answer that is kept."},
+    {"idempotency_ttl", SPEC_DURATION, 0, 0, AT(config_cache, idempotency_ttl_ms), "24h", 1000,
+     90 * DAY_MS, "How long the result of a request with an Idempotency-Key is kept."},
+    {"retry_window", SPEC_DURATION, 0, 0, AT(config_cache, retry_window_ms), "60s", 0, HOUR_MS,
+     "How long a client's retry (x-stainless-retry-count) is the same request; 0: never."},
 };
 
 static const struct spec_key provider_keys[] = {
@@ -62,12 +102,17 @@ static const struct spec_key provider_keys[] = {
      "Where its API begins, as an SDK's base URL."},
     {"api_key", SPEC_SECRET, 0, 0, AT(config_provider, api_key), NULL, 0, 0,
      "Its key; \"passthrough\" sends the client's own."},
-    {"max_inflight", SPEC_NUMBER, 0, 0, AT(config_provider, max_inflight), "256", 0, 1000000,
-     "Requests in flight to it, all workers together; 0: no limit."},
-    {"connect_timeout", SPEC_DURATION, 0, 0, AT(config_provider, connect_timeout_ms), "5s", 1, DAY_MS,
-     "Name look-up, TCP and TLS."},
-    {"first_byte_timeout", SPEC_DURATION, 0, 0, AT(config_provider, first_byte_timeout_ms), "60s", 1,
-     DAY_MS, "From the request being sent to the status line."},
+    {"max_inflight", SPEC_SPECIAL, 0, 0, 0, "256", 0, 0,
+     "Requests in flight to it, all workers together: a number (0: no limit), \"adaptive\" (as "
+     "many "
+     "as it bears, up to 1024), or \"adaptive 200\" (up to 200)."},
+    {"output_cap_field", SPEC_SPECIAL, 0, 0, 0, "auto", 0, 0,
+     "How its chat spells a cap on output that the client did not set: \"max_tokens\", "
+     "\"max_completion_tokens\", or \"auto\" (by the model's name)."},
+    {"connect_timeout", SPEC_DURATION, 0, 0, AT(config_provider, connect_timeout_ms), "5s", 1,
+     DAY_MS, "Name look-up, TCP and TLS."},
+    {"first_byte_timeout", SPEC_DURATION, 0, 0, AT(config_provider, first_byte_timeout_ms), "60s",
+     1, DAY_MS, "From the request being sent to the status line."},
     {"idle_timeout", SPEC_DURATION, 0, 0, AT(config_provider, idle_timeout_ms), "120s", 1, DAY_MS,
      "Longest pause within an answer."},
     {"total_timeout", SPEC_DURATION, 0, 0, AT(config_provider, total_timeout_ms), "10m", 0, DAY_MS,
@@ -79,7 +124,8 @@ static const struct spec_key provider_keys[] = {
     {"pass_headers", SPEC_LIST, 0, 0, AT(config_provider, pass_headers), NULL, 0, 0,
      "More request headers that are passed on."},
     {"include_usage", SPEC_BOOL, 0, 0, AT(config_provider, include_usage), "true", 0, 0,
-     "Ask for usage in streams whose client did not (false for servers that refuse stream_options)."},
+     "Ask for usage in streams whose client did not (false for servers that refuse "
+     "stream_options)."},
 };
 
 static const struct spec_key retry_keys[] = {
@@ -103,19 +149,22 @@ static const struct spec_key breaker_keys[] = {
 static const struct spec_key model_keys[] = {
     {"upstream_model", SPEC_TEXT, 0, 0, AT(config_model, upstream_model), NULL, 0, 0,
      "Its name at the provider; default: what follows the first slash."},
-    {"input_price", SPEC_MONEY, 0, 0, AT(config_model, input_price), NULL, 0, 0,
+    {"input_price", SPEC_MONEY, 0, 0, AT(config_model, input_price), NULL, 0, MONEY_MAX,
      "For a million input tokens; not set: the catalogue's. So for the other prices."},
-    {"cached_input_price", SPEC_MONEY, 0, 0, AT(config_model, cached_input_price), NULL, 0, 0,
-     "Input read from the provider's cache."},
-    {"cache_write_price", SPEC_MONEY, 0, 0, AT(config_model, cache_write_price), NULL, 0, 0,
+    {"cached_input_price", SPEC_MONEY, 0, 0, AT(config_model, cached_input_price), NULL, 0,
+     MONEY_MAX, "Input read from the provider's cache."},
+    {"cache_write_price", SPEC_MONEY, 0, 0, AT(config_model, cache_write_price), NULL, 0, MONEY_MAX,
      "Input written to the provider's cache."},
-    {"output_price", SPEC_MONEY, 0, 0, AT(config_model, output_price), NULL, 0, 0, "Output."},
-    {"reasoning_price", SPEC_MONEY, 0, 0, AT(config_model, reasoning_price), NULL, 0, 0,
+    {"output_price", SPEC_MONEY, 0, 0, AT(config_model, output_price), NULL, 0, MONEY_MAX,
+     "Output."},
+    {"reasoning_price", SPEC_MONEY, 0, 0, AT(config_model, reasoning_price), NULL, 0, MONEY_MAX,
      "Reasoning, where it is priced apart from output."},
-    {"context_window", SPEC_NUMBER, 0, 1, AT(config_model, context_window), NULL, 1, 1000000000,
+    {"context_window", SPEC_NUMBER, 0, 0, AT(config_model, context_window), NULL, 1, TOKENS_MAX,
      "Tokens of input and output together."},
-    {"max_output_tokens", SPEC_NUMBER, 0, 1, AT(config_model, max_output_tokens), NULL, 1, 1000000000,
-     "Most it can answer."},
+    {"max_output_tokens", SPEC_NUMBER, 0, 0, AT(config_model, max_output_tokens), NULL, 1,
+     TOKENS_MAX, "Most it can answer."},
+    {"reasoning", SPEC_FLAG, 0, 0, AT(config_model, reasoning), NULL, 0, 0,
+     "Does it reason, and take reasoning_effort? Not set: by its name."},
 };
 
 static const struct spec_key tier_keys[] = {
@@ -144,21 +193,33 @@ static const struct spec_key route_keys[] = {
      "The chain for \"auto\", cheapest first; not set: all tiers in order."},
     {"escalate_on", SPEC_LIST, 0, 1, AT(config_route, escalate_on), NULL, 0, 0,
      "What sends a request on along the chain."},
-    {"fallback_temperature", SPEC_MILLI, 0, 1, AT(config_route, fallback_temperature_milli), NULL, 0,
-     2000, "Temperature of later attempts."},
-    {"max_output_tokens", SPEC_NUMBER, 0, 1, AT(config_route, caps.max_output_tokens), NULL, 1, 1000000000,
-     "Cap on output."},
-    {"max_input_tokens", SPEC_NUMBER, 0, 1, AT(config_route, caps.max_input_tokens), NULL, 1, 1000000000,
-     "Cap on input."},
-    {"max_cost", SPEC_MONEY, 0, 1, AT(config_route, caps.max_cost), NULL, 0, 0, "Cap on one request's cost."},
-    {"concise", SPEC_BOOL, 0, 1, AT(config_route, concise), "false", 0, 0,
-     "Adds the \"answer directly\" instruction."},
+    {"fallback_temperature", SPEC_MILLI, 0, 1, AT(config_route, fallback_temperature_milli), NULL,
+     0, 2000, "Temperature of later attempts."},
+    CAPS(config_route, caps),
+    {"concise", SPEC_BOOL, 0, 0, AT(config_route, concise), "false", 0, 0,
+     "Adds the instruction of concise_text to each request."},
+    {"concise_text", SPEC_TEXT, 0, 0, AT(config_route, concise_text),
+     "Answer directly and concisely; no preamble, no repetition of the question.", 0, 0,
+     "The instruction."},
+    {"max_reasoning_effort", SPEC_SPECIAL, 0, 0, 0, NULL, 0, 0,
+     "Highest reasoning_effort of reasoning models: none, minimal, low, medium, high or xhigh; not "
+     "set: the client's."},
+    {"budget_fit", SPEC_SPECIAL, 0, 0, 0, "refuse", 0, 0,
+     "Where the worst case does not fit a budget: \"refuse\", or \"lower_cap\" (cap the output at "
+     "what fits)."},
+    LIMITS(config_route, limits),
+    {"idempotency_ttl", SPEC_DURATION, 0, 0, AT(config_route, idempotency_ttl_ms), NULL, 1000,
+     90 * DAY_MS, "As in the cache section; not set: that one."},
+    {"retry_window", SPEC_DURATION, 0, 0, AT(config_route, retry_window_ms), NULL, 0, HOUR_MS,
+     "As in the cache section; not set: that one."},
     {"override_model", SPEC_BOOL, 0, 0, AT(config_route, override_model), "false", 0, 0,
      "The route's tiers decide even where the client names a model."},
     {"stream_summary", SPEC_BOOL, 0, 0, AT(config_route, stream_summary), "false", 0, 0,
      "One comment line with the final figures before a stream's [DONE]."},
     {"on_client_gone", SPEC_SPECIAL, 0, 0, 0, NULL, 0, 0,
-     "\"cancel\" (default), \"finish\", or \"wait 15s\"."},
+     "What happens to a purchase whose client has gone: \"cancel\", \"finish\", or \"wait 15s\"; "
+     "not "
+     "set: finish with an Idempotency-Key, otherwise cancel."},
 };
 
 static const struct spec_key match_keys[] = {
@@ -181,8 +242,32 @@ static const struct spec_key route_cache_keys[] = {
     {"when_temperature_above_zero", SPEC_BOOL, 0, 0,
      AT(config_route, cache.when_temperature_above_zero), "false", 0, 0,
      "Keep answers that were asked for with temperature above 0."},
-    {"when_temperature_unset", SPEC_BOOL, 0, 0, AT(config_route, cache.when_temperature_unset), "true",
-     0, 0, "Keep answers of requests that leave temperature unset."},
+    {"when_temperature_unset", SPEC_BOOL, 0, 0, AT(config_route, cache.when_temperature_unset),
+     "true", 0, 0, "Keep answers of requests that leave temperature unset."},
+};
+
+static const struct spec_key context_keys[] = {
+    {"max_tokens", SPEC_NUMBER, 0, 0, AT(config_context, max_tokens), NULL, 1, TOKENS_MAX,
+     "Most tokens of this part, as estimated. Must be set."},
+    {"action", SPEC_SPECIAL, 0, 0, 0, "reject", 0, 0,
+     "When there are more: \"reject\", \"warn\", or (history and total only) \"trim_oldest\"."},
+    {"keep_turns", SPEC_NUMBER, 0, 0, AT(config_context, keep_turns), "2", 1, 1000000,
+     "trim_oldest: the last turns, which stay whole."},
+    {"markers", SPEC_LIST, 0, 0, AT(config_context, markers), NULL, 0, 0,
+     "retrieved only: a text that begins with one of these is retrieved context."},
+};
+
+static const struct spec_key task_keys[] = {CAPS(config_task, caps)};
+
+static const struct spec_key run_keys[] = {
+    {"max_steps", SPEC_NUMBER, 0, 0, AT(config_run, max_steps), NULL, 1, TOKENS_MAX, "Requests."},
+    {"max_attempts", SPEC_NUMBER, 0, 0, AT(config_run, max_attempts), NULL, 1, TOKENS_MAX,
+     "Attempts against providers."},
+    {"max_tokens", SPEC_NUMBER, 0, 0, AT(config_run, max_tokens), NULL, 1, INT64_C(1000000000000),
+     "Tokens of input and output."},
+    {"max_cost", SPEC_MONEY, 0, 0, AT(config_run, max_cost), NULL, 1, MONEY_MAX, "Money."},
+    {"max_wall", SPEC_DURATION, 0, 0, AT(config_run, max_wall_ms), NULL, 1, 365 * DAY_MS,
+     "Time since its first request."},
 };
 
 static const struct spec_key tenant_keys[] = {
@@ -190,22 +275,34 @@ static const struct spec_key tenant_keys[] = {
      "SHA-256 of its keys, each \"sha256:\" and 64 hex digits."},
     {"routes", SPEC_LIST, 0, 0, AT(config_tenant, routes), NULL, 0, 0,
      "Globs of the routes it may use; not set: all."},
-    {"concurrency", SPEC_NUMBER, 0, 0, AT(config_tenant, limits.concurrency), NULL, 1, 1000000,
-     "Requests at once."},
-    {"queue", SPEC_NUMBER, 0, 0, AT(config_tenant, limits.queue), NULL, 0, 1000000, "Requests that may wait."},
-    {"queue_timeout", SPEC_DURATION, 0, 0, AT(config_tenant, limits.queue_timeout_ms), NULL, 0, DAY_MS,
-     "Longest wait."},
-    {"requests", SPEC_RATE, 0, 0, AT(config_tenant, limits.requests_per_minute), NULL, 0, 0,
-     "Rate of requests."},
-    {"tokens", SPEC_RATE, 0, 0, AT(config_tenant, limits.tokens_per_minute), NULL, 0, 0, "Rate of tokens."},
+    LIMITS(config_tenant, limits),
+    CAPS(config_tenant, caps),
+    {"priority", SPEC_NUMBER, 0, 0, AT(config_tenant, priority), "10", 1, 100,
+     "Its weight where tenants wait for one provider."},
+    {"unpriced", SPEC_SPECIAL, 0, 0, 0, "refuse", 0, 0,
+     "Where a budget applies and the model has no price: \"refuse\" or \"allow\"."},
     {"may_override_route", SPEC_BOOL, 0, 0, AT(config_tenant, may_override_route), "true", 0, 0,
      "May it say x-farthing-route and x-farthing-tier?"},
 };
 
+static const struct spec_key each_key_keys[] = {LIMITS(config_tenant, each_key)};
+
 static const struct spec_key budget_keys[] = {
-    {"amount", SPEC_MONEY, 0, 1, AT(config_budget, amount), NULL, 0, 0, "What may be spent."},
-    {"window", SPEC_SPECIAL, 0, 1, 0, NULL, 0, 0, "1h, 1d, 1w, 1mo or total."},
-    {"feature", SPEC_TEXT, 0, 1, AT(config_budget, feature), NULL, 0, 0, "Glob of features."},
+    {"amount", SPEC_MONEY, 0, 0, AT(config_budget, amount), NULL, 0, MONEY_MAX,
+     "What may be spent; 0: nothing. Must be set."},
+    {"window", SPEC_SPECIAL, 0, 0, 0, "total", 0, 0, "1h, 1d, 1w, 1mo or total."},
+    {"sliding", SPEC_BOOL, 0, 0, AT(config_budget, sliding), "false", 0, 0,
+     "The last hour, day, 7 or 30 days at any time, instead of the calendar's."},
+    {"timezone", SPEC_TEXT, 0, 0, AT(config_budget, timezone), NULL, 0, 0,
+     "The calendar's, such as \"Europe/Berlin\"; not set: UTC."},
+    {"feature", SPEC_TEXT, 0, 0, AT(config_budget, feature), NULL, 0, 0,
+     "Glob of the features it is for; not set: all."},
+    {"user", SPEC_TEXT, 0, 0, AT(config_budget, user), NULL, 0, 0,
+     "Glob of the users it is for; not set: all."},
+    {"per", SPEC_SPECIAL, 0, 0, 0, NULL, 0, 0,
+     "The amount is for each feature, user, run or key; not set: for all together."},
+    {"warn_at", SPEC_SPECIAL, 1, 0, 0, NULL, 0, 0,
+     "Shares of the amount such as \"80%\" at which a warning is given, once a window."},
 };
 
 static const struct spec_key log_keys[] = {
@@ -216,8 +313,8 @@ static const struct spec_key log_keys[] = {
     {"level", SPEC_SPECIAL, 0, 0, 0, "info", 0, 0, "debug, info, warning or error."},
 };
 
-#define SECTION(name, parent, titled, keys, help) \
-    {name, parent, titled, keys, FARTHING_COUNT(keys), help}
+#define SECTION(name, parent, titled, keys, help)                                                  \
+    { name, parent, titled, keys, FARTHING_COUNT(keys), help }
 
 static const struct spec_section sections[] = {
     SECTION("server", "", false, server_keys, "The listeners and their limits."),
@@ -226,14 +323,29 @@ static const struct spec_section sections[] = {
     SECTION("provider", "", true, provider_keys, "Where answers come from."),
     SECTION("retry", "provider", false, retry_keys, "When an attempt failed."),
     SECTION("breaker", "provider", false, breaker_keys, "When a provider fails again and again."),
-    SECTION("model", "", true, model_keys, "What is known of a model; its title is provider/model."),
+    SECTION("model", "", true, model_keys,
+            "What is known of a model; its title is provider/model."),
     SECTION("tier", "", true, tier_keys, "Models of one class."),
     SECTION("classifier", "", false, classifier_keys, "How hard is a request?"),
     SECTION("rule", "classifier", true, rule_keys, "One rule; the first that fits wins."),
-    SECTION("route", "", true, route_keys, "How requests of one kind are served; first match wins."),
+    SECTION("route", "", true, route_keys,
+            "How requests of one kind are served; first match wins."),
     SECTION("match", "route", false, match_keys, "Which requests; all lists given must fit."),
     SECTION("cache", "route", false, route_cache_keys, "The route's cache policy."),
+    SECTION(
+        "context", "route", true, context_keys,
+        "A budget of one part of the input; its title is system, developer, history, retrieved, "
+        "tool_results or total."),
+    SECTION("task", "", true, task_keys,
+            "Caps for a kind of work; its title is a glob of features, and the first that fits "
+            "counts. Of several caps (route, task, tenant) the lowest counts."),
+    SECTION("run", "", false, run_keys,
+            "What all requests of one x-farthing-run may take together; not set: no cap."),
     SECTION("tenant", "", true, tenant_keys, "Who may ask."),
+    SECTION("each_key", "tenant", false, each_key_keys, "Limits of each of its keys."),
+    SECTION(
+        "run", "tenant", false, run_keys,
+        "Caps of this tenant's runs; what is not set here is as in the section run of the file."),
     SECTION("budget", "tenant", true, budget_keys, "What a tenant may spend."),
     SECTION("log", "", false, log_keys, "What is written down."),
 };
@@ -241,66 +353,4 @@ static const struct spec_section sections[] = {
 const struct spec_section *spec_sections(size_t *count) {
     *count = FARTHING_COUNT(sections);
     return sections;
-}
-
-const struct spec_section *spec_section_find(const char *parent, const char *name) {
-    for (size_t i = 0; i < FARTHING_COUNT(sections); i++)
-        if (strcmp(sections[i].parent, parent) == 0 && strcmp(sections[i].name, name) == 0)
-            return &sections[i];
-    return NULL;
-}
-
-const struct spec_key *spec_key_find(const struct spec_section *section, struct slice name) {
-    for (size_t i = 0; i < section->key_count; i++)
-        if (slice_equal(slice_of(section->keys[i].name), name))
-            return &section->keys[i];
-    return NULL;
-}
-
-static void consider(const char *candidate, struct slice word, const char **best, size_t *distance) {
-    size_t d = slice_distance(slice_of(candidate), word);
-    if (d < *distance) {
-        *distance = d;
-        *best = candidate;
-    }
-}
-
-const char *spec_nearest(const struct spec_section *section, struct slice word) {
-    const char *best = NULL;
-    size_t distance = word.len / 2 + 1; // farther is another word, not a slip
-    const char *inside = section != NULL ? section->name : "";
-    for (size_t i = 0; section != NULL && i < section->key_count; i++)
-        consider(section->keys[i].name, word, &best, &distance);
-    for (size_t i = 0; i < FARTHING_COUNT(sections); i++)
-        if (strcmp(sections[i].parent, inside) == 0)
-            consider(sections[i].name, word, &best, &distance);
-    return best;
-}
-
-const char *spec_kind_expected(enum spec_kind kind) {
-    switch (kind) {
-    case SPEC_BOOL:
-    case SPEC_FLAG:
-        return "true or false";
-    case SPEC_COUNT:
-    case SPEC_NUMBER:
-        return "a whole number";
-    case SPEC_DURATION:
-        return "a duration such as 250ms, 30s, 10m, 6h or 7d";
-    case SPEC_SIZE:
-        return "a size such as 64k, 32m or 1g";
-    case SPEC_MONEY:
-        return "an amount such as \"2.50 usd\"";
-    case SPEC_RATE:
-        return "a rate such as \"600/min\"";
-    case SPEC_MILLI:
-        return "a number such as 0.1";
-    case SPEC_LIST:
-        return "a list of texts";
-    case SPEC_TEXT:
-    case SPEC_SECRET:
-    case SPEC_SPECIAL:
-        break;
-    }
-    return "a text";
 }

@@ -5,6 +5,8 @@
 
 #include "farthing/config.h"
 
+#define SPEC_USD INT64_C(1000000000000) // one, in pico
+
 enum spec_kind {
     SPEC_TEXT,
     SPEC_LIST,     // of texts
@@ -28,7 +30,7 @@ struct spec_key {
     bool not_enforced;   // valid, but without effect in this version: warned about
     size_t offset;       // into the section's struct
     const char *initial; // default as the file would spell it; NULL: unset
-    int64_t min, max;    // for numbers, durations, sizes; both 0: from 0 up
+    int64_t min, max;    // for all kinds that are a number
     const char *help;
 };
 
@@ -46,6 +48,8 @@ const struct spec_section *spec_section_find(const char *parent, const char *nam
 const struct spec_key *spec_key_find(const struct spec_section *section, struct slice name);
 // The nearest word of the section (keys and subsections), or NULL when nothing is near.
 const char *spec_nearest(const struct spec_section *section, struct slice word);
+// `candidate` into *best when it is nearer to `word` than *distance, which it then sets.
+void spec_consider(const char *candidate, struct slice word, const char **best, size_t *distance);
 const char *spec_kind_expected(enum spec_kind kind); // "a duration such as 250ms, 30s, 10m"
 
 bool config_parse_milli(struct slice s, int64_t *out) FARTHING_MUST_CHECK; // value.c: "0.1" is 100

@@ -45,7 +45,7 @@ static bool parse_with_unit(struct slice s, const struct unit *units, size_t cou
     int64_t value;
     if (!slice_to_i64(slice_make(s.ptr, digits), &value))
         return false;
-    struct slice name = slice_trim(slice_from(s, digits));
+    struct slice name = slice_from(s, digits);
     for (size_t i = 0; i < count; i++)
         if (slice_equal_nocase(name, slice_of(units[i].name)))
             return !__builtin_mul_overflow(value, units[i].factor, out);

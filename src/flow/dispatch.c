@@ -170,6 +170,7 @@ static void prepare(struct exchange *x) {
         .idle_timeout_ms = p->idle_timeout_ms,
         .total_timeout_ms = p->total_timeout_ms,
         .max_inflight = p->max_inflight,
+        .adaptive_inflight = p->adaptive_inflight,
         .tls_verify = p->tls_verify,
         .ca_file = p->ca_file,
     };
@@ -180,6 +181,8 @@ static void prepare(struct exchange *x) {
         .headers = headers,
         .header_count = collect_headers(x, p, headers, max),
         .body = x->body,
+        .tenant = x->tenant->name,
+        .weight = (unsigned)x->tenant->priority,
         .deadline_ms = x->deadline_ms,
     };
 }
@@ -201,8 +204,8 @@ bool station_dispatch(struct exchange *x) {
 // --------------------------------------------------------- endings from outside
 
 void dispatch_cancel(struct exchange *x, struct slice reason) {
-    if (x->ticket.state == LIMITS_WAITING)
-        (void)limits_release(&x->ticket);
+    if (limits_pass_waiting(&x->pass))
+        (void)limits_pass_release(&x->pass);
     if (x->lookup != NULL)
         cache_lookup_cancel(x->lookup);
     x->lookup = NULL;
@@ -258,7 +261,7 @@ void dispatch_client_gone(struct exchange *x) {
     enum config_client_gone policy =
         x->route != NULL ? x->route->on_client_gone : CONFIG_GONE_DEFAULT;
     bool buying = x->attempt != NULL && x->ended_by != ENDED_BY_SHUTDOWN;
-    bool pausing = x->state == EXCHANGE_PAUSING && x->ended_by != ENDED_BY_SHUTDOWN;
+    bool pausing = (x->state == EXCHANGE_PAUSING || x->state == EXCHANGE_RESERVING) && x->ended_by != ENDED_BY_SHUTDOWN;
     if ((buying || pausing) && join_is_needed(x)) {
         if (x->attempt != NULL)
             attempt_resume(x->attempt);

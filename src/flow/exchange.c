@@ -18,6 +18,7 @@ static station *const opening[] = {
 };
 
 static station *const recalling[] = {
+    station_step,   // may its run take one more step?
     station_recall, // have we this answer already?
 };
 
@@ -26,7 +27,8 @@ static station *const joining[] = {
 };
 
 static station *const buying[] = {
-    station_plan,     // which models, with which edits?
+    station_plan,     // which models, with which caps and edits?
+    station_reserve,  // can every budget bear the worst case?
     station_dispatch, // one attempt; judge, settle and record follow it
 };
 
@@ -81,6 +83,7 @@ static void free_resources(struct exchange *x) {
     provider_stream_free(x->reader);
     provider_stream_free(x->observer);
     buffer_free(&x->answer);
+    buffer_free(&x->capped);
 }
 
 static void link_exchange(struct exchange *x) {
@@ -143,7 +146,7 @@ void exchange_release(struct exchange *x) {
     struct flow *f = x->flow;
     if (x->inflight != NULL)
         metric_add(x->inflight, -1);
-    (void)limits_release(&x->ticket);
+    (void)limits_pass_release(&x->pass);
     free_resources(x);
     f->in_state[x->state]--;
     f->running--;
@@ -181,6 +184,8 @@ static struct exchange *exchange_new(struct flow *f, struct http_request *reques
     x->arena = arena;
     x->config = config_ref(f->config);
     x->n = 1;
+    x->raw_input = x->output_cap = CONFIG_UNSET;
+    x->remaining = CONFIG_UNSET;
     x->started_ns = http_request_started_ns(request);
     x->started_wall_ms = clock_wall_ms();
     char id[RANDOM_ID_LEN + 1];

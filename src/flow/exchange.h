@@ -8,11 +8,14 @@
 
 #include <event2/event.h>
 
+#include "farthing/budget.h"
+#include "farthing/estimate.h"
 #include "farthing/flight.h"
 #include "farthing/flow.h"
 #include "farthing/limits.h"
 #include "farthing/provider.h"
 #include "farthing/route.h"
+#include "farthing/runs.h"
 #include "farthing/tenant.h"
 
 enum { EXCHANGE_CANDIDATES_MAX = 16, EXCHANGE_ATTEMPTS_MAX = 16 };
@@ -23,6 +26,7 @@ enum exchange_state {
     EXCHANGE_QUEUED,    // waits for a place of its tenant's
     EXCHANGE_RECALLING, // waits for the store's answer
     EXCHANGE_FOLLOWING, // waits for somebody else's purchase of the same
+    EXCHANGE_RESERVING, // waits until what budgets granted is safe on disk
     EXCHANGE_BUYING,    // an attempt runs
     EXCHANGE_PAUSING,   // waits before the next attempt
     EXCHANGE_STREAMING, // an attempt runs and its bytes flow to the client
@@ -37,6 +41,8 @@ enum exchange_ender {
     ENDED_BY_PROVIDER,
     ENDED_BY_DEADLINE,
     ENDED_BY_SHUTDOWN,
+    ENDED_BY_LIMIT,  // a rate, a place, a cap of the file
+    ENDED_BY_BUDGET,
 };
 
 enum exchange_cache_mode { CACHE_USE, CACHE_REFRESH, CACHE_BYPASS, CACHE_ONLY };
@@ -50,6 +56,8 @@ struct flow {
     struct flow_shared shared;
     struct upstream *upstream;
     struct limits_loop *limits;
+    struct budgets_loop *budgets;
+    unsigned unestimated; // requests since the last that was estimated only to learn from it
     struct mailbox *mailbox; // the loop's
     struct store_client *store;
     const struct config *config;
@@ -103,7 +111,8 @@ struct exchange {
     int64_t deadline_ms; // clock_mono_ms, 0: none
 
     // admit
-    struct limits_ticket ticket; // given back with the exchange
+    struct limits_pass pass; // given back with the exchange
+    unsigned char admit_kinds[LIMITS_PASS_MAX]; // whose tickets they are; admit.c
 
     // recall
     struct cache_lookup *lookup;
@@ -127,6 +136,26 @@ struct exchange {
     size_t candidate; // the one being tried
     struct slice body; // what is sent, after splicing
     bool swallow_usage;
+
+    // plan: caps and context budgets
+    const struct config_task *task;
+    struct config_caps caps;        // the lowest of those that apply
+    struct provider_request asked;  // what it says of its own size
+    struct json_edits *edits;       // of the body, until that is made
+    int64_t raw_input;              // estimate_input of what is sent; -1: not estimated
+    int64_t output_cap;             // of one choice, as it is sent; -1: none
+    bool output_lowered;
+    struct buffer capped;           // the row's JSON, its object not closed
+    int64_t trimmed_tokens, trimmed_messages;
+    struct slice context_warning;
+    struct slice refused_by, queued_for; // for the row
+
+    // reserve: given back when the exchange is recorded, at the latest
+    struct run_ticket run;
+    struct budget_reservation reservation;
+    config_pico reserved;  // for the row
+    bool lowered_by_money; // its output cap: an answer that this cut is nobody else's
+    config_pico remaining; // in the budgets that apply; CONFIG_UNSET: none, or not known
 
     // dispatch
     struct upstream_target target;
@@ -159,6 +188,7 @@ struct exchange {
     int64_t output_bytes;
     bool cost_known;
     struct money cost, retry_cost;
+    bool learned; // the estimate, from what the provider counted
     bool recorded;
 
     // clocks
@@ -198,9 +228,11 @@ bool station_receive(struct exchange *x);   // receive.c
 bool station_identify(struct exchange *x);  // identify.c
 bool station_normalize(struct exchange *x); // normalize.c
 bool station_admit(struct exchange *x);     // admit.c
+bool station_step(struct exchange *x);      // reserve.c
 bool station_recall(struct exchange *x);    // recall.c
 bool station_join(struct exchange *x);      // join.c
 bool station_plan(struct exchange *x);      // plan.c
+bool station_reserve(struct exchange *x);   // reserve.c
 bool station_dispatch(struct exchange *x);  // dispatch.c
 void station_judge(struct exchange *x, const struct attempt_result *result); // judge.c
 void station_settle(struct exchange *x);    // settle.c
@@ -218,6 +250,25 @@ enum api_error judge_blame(struct exchange *x, enum attempt_end end);
 // No answer came, or none that can be used: an error to the client; judge.c.
 void judge_unanswered(struct exchange *x, const struct attempt_result *result);
 
+// The estimate of the input, made when it is first asked for; caps.c.
+struct estimate input_estimate(struct exchange *x, struct slice model);
+// Applies caps and context budgets, by edits; false when it refused; caps.c.
+bool caps_apply(struct exchange *x);
+// What of the answer depends on what the file changes in the request; caps.c.
+void caps_variant(const struct exchange *x, struct buffer *out);
+// What was lowered, for the row, once; caps.c.
+struct slice caps_text(struct exchange *x);
+// What is left in the budgets that apply, for its answer's head; reserve.c.
+config_pico reserve_remaining(struct exchange *x);
+// Lowers the output cap, of one choice, in the request as it is sent; caps.c.
+void caps_lower_output(struct exchange *x, int64_t cap);
+// The body as it is sent; the parsed request is not needed any more; plan.c.
+void plan_make_body(struct exchange *x);
+// The run's caps allow one more attempt; else refused_by says why not; reserve.c.
+bool reserve_attempt(struct exchange *x);
+// The reservation ends, at the real cost or at nothing. Idempotent; reserve.c.
+void reserve_settle(struct exchange *x);
+
 // What the client said under one name, as header x-farthing-NAME or metadata
 // farthing_NAME; identify.c.
 void attributes_read(struct exchange *x);
@@ -229,7 +280,7 @@ void attributes_strip(struct exchange *x, struct json_edits *edits);
 // ------------------------------------------------------------------- replies
 
 // What the answer's header says of the tenant's limits; admit.c.
-enum { ADMIT_HEADERS_MAX = 12 };
+enum { ADMIT_HEADERS_MAX = 16 };
 size_t admit_headers(struct exchange *x, struct api_header out[ADMIT_HEADERS_MAX]);
 // Headers of the contract for this exchange; reply.c. Returns how many.
 enum { REPLY_HEADERS_MAX = 64 };

@@ -13,6 +13,7 @@ struct flow *flow_new(struct event_base *loop, struct mailbox *mailbox, const st
     f->mailbox = mailbox;
     f->limits = limits_loop_new(shared->limits, loop);
     f->store = shared->store != NULL ? store_client_new(shared->store, loop) : NULL;
+    f->budgets = budgets_loop_new(shared->budgets, loop, f->store);
     flow_set_config(f, config, prices);
     return f;
 }
@@ -99,6 +100,7 @@ void flow_free(struct flow *f) {
         return;
     exchange_end_all(f); // purchases that outlive their clients
     limits_loop_free(f->limits);
+    budgets_loop_free(f->budgets);
     store_client_free(f->store);
     upstream_free(f->upstream);
     for (size_t i = 0; i < f->spare_doc_count; i++)

@@ -172,5 +172,11 @@ bool station_identify(struct exchange *x) {
                                    : "No API key was given: send it as \"Authorization: Bearer "
                                      "KEY\".");
     }
+    if (key_blocks_check(x->flow->shared.blocks, x->has_client_key ? x->client_key_digest : NULL,
+                         x->tenant->name)) {
+        x->refused_by = SLICE("blocked");
+        return exchange_refuse(x, API_ERROR_INVALID_API_KEY, SLICE_NONE,
+                               "This key was blocked by an operator.");
+    }
     return valid_attributes(x);
 }

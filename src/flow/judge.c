@@ -47,7 +47,7 @@ bool judge_retry(struct exchange *x, enum attempt_end end, int status) {
         .random = random_u64(),
     };
     int64_t wait_ms = x->attempt_count < EXCHANGE_ATTEMPTS_MAX ? retry_decide(&policy, &input) : -1;
-    if (wait_ms < 0)
+    if (wait_ms < 0 || !reserve_attempt(x))
         return false;
     exchange_go(x, EXCHANGE_PAUSING);
     exchange_wait(x, wait_ms, on_pause_over);

@@ -24,20 +24,6 @@ static bool read_model(struct exchange *x) {
                                : "\"model\" must be a string that is not empty.");
 }
 
-// A list of strings or of lists of tokens; one list of tokens is one prompt.
-static int64_t count_prompts(const struct exchange *x, struct slice member) {
-    json_ref prompt = json_get(x->doc, JSON_ROOT, member);
-    if (prompt == JSON_NONE || json_type_of(x->doc, prompt) != JSON_ARRAY)
-        return 1;
-    int64_t count = 0;
-    for (json_ref p = json_first(x->doc, prompt); p != JSON_NONE; p = json_next(x->doc, prompt, p)) {
-        if (json_type_of(x->doc, p) != JSON_STRING && json_type_of(x->doc, p) != JSON_ARRAY)
-            return 1;
-        count++;
-    }
-    return count > 0 ? count : 1;
-}
-
 static void read_options(struct exchange *x) {
     if (!x->body_is_json)
         return;
@@ -51,9 +37,9 @@ static void read_options(struct exchange *x) {
     if (choices != JSON_NONE && json_i64(x->doc, choices, &n) && n > 0 && n <= 1024)
         x->n = n;
     if (x->endpoint == API_COMPLETIONS)
-        x->n *= count_prompts(x, SLICE("prompt"));
+        x->n *= provider_count_prompts(x->endpoint, x->doc);
     if (x->endpoint == API_EMBEDDINGS)
-        x->n = count_prompts(x, SLICE("input"));
+        x->n = provider_count_prompts(x->endpoint, x->doc);
 }
 
 static bool permitted(const struct config_tenant *tenant, struct slice route) {
@@ -183,7 +169,8 @@ static bool any_passthrough(const struct config *config) {
     return false;
 }
 
-// What the body does not say and the answer may depend on.
+// What the body does not say and the answer may depend on; the last of it is
+// what the file changes in the request.
 static struct slice variant_of(struct exchange *x) {
     static const char *const headers[] = {"openai-beta", "anthropic-beta", "anthropic-version",
                                           "api-version"};
@@ -194,6 +181,7 @@ static struct slice variant_of(struct exchange *x) {
         if (value.len > 0)
             buffer_printf(&text, "\n%s:%.*s", headers[i], SLICE_ARG(value));
     }
+    caps_variant(x, &text);
     struct slice variant = text.len > 0 ? arena_copy(x->arena, buffer_slice(&text)) : SLICE_NONE;
     buffer_free(&text);
     return variant;
@@ -240,6 +228,8 @@ bool station_normalize(struct exchange *x) {
     read_options(x);
     if (!find_route(x) || !read_cache_mode(x))
         return false;
+    x->task = config_task_for(x->config, x->attributes.feature);
+    x->caps = route_caps(x->route, x->task, x->tenant);
     if (x->endpoint == API_MODELS && x->config->model_count > 0) {
         reply_models(x);
         return false;

@@ -25,12 +25,12 @@ static bool may_outlive_client(const struct exchange *x) {
                                 x->route->on_client_gone == CONFIG_GONE_WAIT));
 }
 
-static void make_body(struct exchange *x) {
+void plan_make_body(struct exchange *x) {
     const struct route_candidate *c = &x->candidates[x->candidate];
     x->body = http_request_body(x->request);
     x->swallow_usage = false;
     if (x->body_is_json) {
-        struct json_edits *edits = json_edits_new(x->doc, x->arena);
+        struct json_edits *edits = x->edits;
         if (c->upstream_model.len > 0 && x->requested_model.len > 0 &&
             !slice_equal(c->upstream_model, x->requested_model))
             json_edit_set_string(edits, JSON_ROOT, SLICE("model"), c->upstream_model);
@@ -41,6 +41,8 @@ static void make_body(struct exchange *x) {
     }
     if (may_outlive_client(x) && x->body.ptr == http_request_body(x->request).ptr)
         x->body = arena_copy(x->arena, x->body);
+    x->edits = NULL;
+    drop_doc(x);
 }
 
 // Files, batches and the like name no model: only the provider is meant.
@@ -71,7 +73,7 @@ bool station_plan(struct exchange *x) {
         return exchange_refuse(x, API_ERROR_MODEL_NOT_FOUND, SLICE("model"), "%s", err.text);
     if (x->requested_model.len == 0)
         forget_models(x);
-    make_body(x);
-    drop_doc(x);
-    return true;
+    if (x->body_is_json)
+        x->edits = json_edits_new(x->doc, x->arena);
+    return caps_apply(x);
 }

@@ -126,6 +126,14 @@ static struct slice without_sender(struct exchange *x, struct slice answer) {
     return answer;
 }
 
+static bool was_cut(const struct exchange *x) {
+    static const char *const words[] = {"length", "max_tokens", "max_output_tokens", "incomplete"};
+    for (size_t i = 0; i < FARTHING_COUNT(words); i++)
+        if (slice_equal(x->judged.finish_reason, slice_of(words[i])))
+            return true;
+    return false;
+}
+
 void remember(struct exchange *x, struct slice whole_answer) {
     if (!x->cacheable || !x->judged_whole || whole_answer.len == 0)
         return;
@@ -145,6 +153,7 @@ void remember(struct exchange *x, struct slice whole_answer) {
         .created_ms = now,
         .expires_ms = now + x->cache_ttl_ms,
     };
-    cache_insert(x->flow->shared.cache, &x->key, &answer);
+    if (!x->lowered_by_money || !was_cut(x)) // others' budgets may bear the whole
+        cache_insert(x->flow->shared.cache, &x->key, &answer);
     join_give(x, FLIGHT_DONE, &answer);
 }

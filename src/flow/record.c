@@ -19,6 +19,10 @@ static struct slice ender_word(enum exchange_ender ender) {
         return SLICE("deadline");
     case ENDED_BY_SHUTDOWN:
         return SLICE("shutdown");
+    case ENDED_BY_LIMIT:
+        return SLICE("limit");
+    case ENDED_BY_BUDGET:
+        return SLICE("budget");
     case ENDED_BY_FARTHING:
         break;
     }
@@ -62,15 +66,17 @@ static void fill_savings(const struct exchange *x, struct cost_row *row) {
         return;
     row->baseline_known = is_what_was_asked_for(x);
     row->baseline_cost = x->cost;
-    if (x->usage.cached_tokens == 0)
+    if (x->usage.cached_tokens == 0 && x->trimmed_tokens == 0)
         return;
     const struct price *price = price_book_find(
         x->flow->book, x->config, &x->candidates[x->candidate], x->judged.service_tier);
     if (price == NULL)
         return;
-    struct api_usage uncached = x->usage;
+    struct api_usage uncached = x->usage, untrimmed = x->usage;
     uncached.cached_tokens = 0;
+    untrimmed.input_tokens += x->trimmed_tokens;
     row->saved[LEDGER_SAVED_PROVIDER_CACHE] = money_sub(price_cost(price, &uncached), x->cost);
+    row->saved[LEDGER_SAVED_CAP] = money_sub(price_cost(price, &untrimmed), x->cost);
 }
 
 static int64_t ms_between(uint64_t from_ns, uint64_t to_ns) {
@@ -81,6 +87,7 @@ void station_record(struct exchange *x) {
     if (x->recorded)
         return;
     x->recorded = true;
+    reserve_settle(x);
     join_leave(x);
     // What was paid was paid for the last attempt.
     if (x->attempt_count > 0 && x->usage_source != LEDGER_USAGE_NONE) {
@@ -120,6 +127,12 @@ void station_record(struct exchange *x) {
         .retry_cost = x->retry_cost,
         .cache = record_cache_word(x),
         .ended_by = ender_word(x->ended_by),
+        .refused_by = x->refused_by,
+        .queued_for = x->queued_for,
+        .context_warning = x->context_warning,
+        .capped = caps_text(x),
+        .trimmed_tokens = x->trimmed_tokens,
+        .reserved = {x->reserved},
         .latency_ms = latency_ms,
         .ttft_ms = x->first_token_ns != 0 ? ms_between(x->started_ns, x->first_token_ns) : -1,
         .queue_ms = x->queue_ms < latency_ms ? x->queue_ms : latency_ms,
@@ -129,6 +142,6 @@ void station_record(struct exchange *x) {
     fill_savings(x, &row);
     ledger_record(x->flow->shared.ledger, &row);
     if (x->usage_source == LEDGER_USAGE_PROVIDER || x->usage_source == LEDGER_USAGE_ESTIMATED)
-        (void)limits_settle(&x->ticket, x->usage.input_tokens + x->usage.output_tokens);
+        (void)limits_pass_settle(&x->pass, x->usage.input_tokens + x->usage.output_tokens);
     exchange_go(x, EXCHANGE_SETTLED);
 }

@@ -58,6 +58,18 @@ size_t reply_headers(struct exchange *x, struct api_header out[REPLY_HEADERS_MAX
     if (x->hit != NULL && cache_entry_answer(x->hit)->cost_known)
         add(out, &count, SLICE("x-farthing-saved-usd"),
             money_text(x, (struct money){cache_entry_answer(x->hit)->cost_pico}));
+    if (reserve_remaining(x) != CONFIG_UNSET)
+        add(out, &count, SLICE("x-farthing-budget-remaining-usd"),
+            money_text(x, (struct money){x->remaining}));
+    add(out, &count, SLICE("x-farthing-context-warning"), x->context_warning);
+    if (x->trimmed_messages > 0) {
+        add(out, &count, SLICE("x-farthing-trimmed-messages"),
+            arena_printf(x->arena, "%lld", (long long)x->trimmed_messages));
+        add(out, &count, SLICE("x-farthing-trimmed-tokens"),
+            arena_printf(x->arena, "%lld", (long long)x->trimmed_tokens));
+    }
+    if (x->ended_by == ENDED_BY_BUDGET)
+        add(out, &count, SLICE("Retry-After"), x->retry_after);
     // What is Farthing's own word and may pass: a provider that is down, a restart.
     bool may_pass = x->error == API_ERROR_SHUTTING_DOWN ||
                     ((x->error == API_ERROR_UPSTREAM_ERROR || x->error == API_ERROR_UPSTREAM_TIMEOUT) &&

@@ -7,7 +7,7 @@
 static void estimate(struct exchange *x) {
     x->usage_source = LEDGER_USAGE_ESTIMATED;
     x->usage = (struct api_usage){
-        .input_tokens = provider_estimate_tokens((int64_t)x->body.len),
+        .input_tokens = input_estimate(x, x->candidates[x->candidate].name).likely,
         .output_tokens = x->output_bytes > 0 ? provider_estimate_tokens(x->output_bytes) : 0,
     };
 }
@@ -39,6 +39,14 @@ static void price_purchase(struct exchange *x) {
         x->cost = price_cost(price, &x->usage);
 }
 
+// Answers of streams are settled twice, and learned from once.
+static void learn(struct exchange *x) {
+    if (x->raw_input > 0 && !x->learned)
+        estimator_learn(x->flow->shared.estimator, x->candidates[x->candidate].name, x->raw_input,
+                        x->usage.input_tokens);
+    x->learned = true;
+}
+
 static void settle_purchase(struct exchange *x) {
     const struct provider_stream *read = x->reader != NULL ? x->reader : x->observer;
     if (read != NULL && !x->judged.usage.known) {
@@ -49,6 +57,7 @@ static void settle_purchase(struct exchange *x) {
     if (x->judged.usage.known) {
         x->usage = x->judged.usage;
         x->usage_source = LEDGER_USAGE_PROVIDER;
+        learn(x);
     } else if (bills_tokens(x)) {
         if (x->output_bytes == 0 && x->reader == NULL && x->endpoint != API_EMBEDDINGS)
             x->output_bytes = (int64_t)x->answer.len;
@@ -67,4 +76,6 @@ void station_settle(struct exchange *x) {
         settle_purchase(x);
     else
         x->cost_known = true; // refused, or an error: it cost nothing
+    if (x->attempt == NULL) // else there is more to come
+        reserve_settle(x);
 }

@@ -1,4 +1,7 @@
 // Requests: what the handler sees, and how they end.
+#include <netdb.h>
+#include <sys/socket.h>
+
 #include "conn.h"
 
 // Head, fields and request lie in one arena; the exchange has its own.
@@ -78,6 +81,15 @@ struct api_header http_request_header_at(const struct http_request *r, size_t i)
 
 struct slice http_request_body(const struct http_request *r) {
     return buffer_slice(&r->body);
+}
+
+void http_request_peer(const struct http_request *r, char out[HTTP_PEER_MAX]) {
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+    if (r->conn == NULL || getpeername(r->conn->fd, (struct sockaddr *)&address, &size) != 0 ||
+        getnameinfo((struct sockaddr *)&address, size, out, HTTP_PEER_MAX, NULL, 0,
+                    NI_NUMERICHOST) != 0)
+        out[0] = '\0';
 }
 
 uint64_t http_request_started_ns(const struct http_request *r) {

@@ -13,7 +13,7 @@ enum edit_kind { EDIT_REPLACE, EDIT_REMOVE, EDIT_ADD, EDIT_INSERT };
 struct edit {
     enum edit_kind kind;
     json_ref container; // REMOVE, ADD, INSERT
-    json_ref at;        // REPLACE: the value; REMOVE: the key; INSERT: the element before which
+    json_ref at;        // REPLACE: the value; REMOVE: the key or element; INSERT: the one behind
     struct slice raw;
     struct slice name; // ADD: quoted
     size_t order;
@@ -100,6 +100,10 @@ void json_edit_remove(struct json_edits *e, json_ref object, struct slice name) 
     json_ref value = json_get(e->doc, object, name);
     if (value != JSON_NONE)
         json_edit_remove_key(e, object, value - 1);
+}
+
+void json_edit_remove_element(struct json_edits *e, json_ref array, json_ref element) {
+    note(e, (struct edit){.kind = EDIT_REMOVE, .container = array, .at = element});
 }
 
 void json_edit_insert(struct json_edits *e, json_ref array, size_t index, struct slice raw) {
@@ -195,20 +199,41 @@ static void cut_object(struct cutting *c, size_t first, size_t last) {
     }
 }
 
+// As in objects; what is inserted before an element that goes stays where that was.
 static void cut_array(struct cutting *c, size_t first, size_t last) {
-    json_ref array = c->e->edits[first].container;
-    bool empty = json_first(c->e->doc, array) == JSON_NONE;
-    for (size_t i = first; i < last; i++) {
-        const struct edit *edit = &c->e->edits[i];
-        if (edit->at != JSON_NONE) {
-            size_t at = start_of(c, edit->at);
-            cut(c, at, at, JOINED(c->e->arena, edit->raw, SLICE(",")), edit->order);
+    const struct json_doc *doc = c->e->doc;
+    const struct edit *edits = c->e->edits;
+    json_ref array = edits[first].container;
+    size_t removal = first, insertion = first; // removals come first, both in order of place
+    while (insertion < last && edits[insertion].kind == EDIT_REMOVE)
+        insertion++;
+    size_t removals = insertion, pending_from = 0, survivor_end = 0, elements_end = 0;
+    bool pending = false, survivor = false;
+    for (json_ref r = json_first(doc, array); r != JSON_NONE; r = json_next(doc, array, r)) {
+        bool removed = removal < removals && edits[removal].at == r;
+        while (removal < removals && edits[removal].at == r)
+            removal++;
+        if (!pending)
+            pending_from = start_of(c, r);
+        elements_end = end_of(c, r);
+        pending = removed;
+        if (removed)
             continue;
-        }
+        for (; insertion < last && edits[insertion].at <= r; insertion++)
+            cut(c, pending_from, pending_from,
+                JOINED(c->e->arena, edits[insertion].raw, SLICE(",")), insertion);
+        if (pending_from < start_of(c, r))
+            cut(c, pending_from, start_of(c, r), SLICE_NONE, SIZE_MAX);
+        survivor = true;
+        survivor_end = elements_end;
+    }
+    if (pending)
+        cut(c, survivor ? survivor_end : pending_from, elements_end, SLICE_NONE, SIZE_MAX);
+    for (; insertion < last; insertion++) {
+        struct slice comma = survivor ? SLICE(",") : SLICE_NONE;
         size_t at = end_of(c, array) - 1;
-        struct slice comma = empty ? SLICE_NONE : SLICE(",");
-        cut(c, at, at, JOINED(c->e->arena, comma, edit->raw), edit->order);
-        empty = false;
+        cut(c, at, at, JOINED(c->e->arena, comma, edits[insertion].raw), insertion);
+        survivor = true;
     }
 }
 
@@ -221,7 +246,7 @@ static int by_container(const void *a, const void *b) {
         return x->container < y->container ? -1 : 1;
     if (x->kind != y->kind)
         return x->kind < y->kind ? -1 : 1;
-    if (x->kind == EDIT_REMOVE && x->at != y->at)
+    if ((x->kind == EDIT_REMOVE || x->kind == EDIT_INSERT) && x->at != y->at)
         return x->at < y->at ? -1 : 1;
     return x->order < y->order ? -1 : x->order > y->order;
 }
@@ -273,7 +298,7 @@ struct slice json_edits_apply(struct json_edits *e) {
             continue;
         }
         size_t last = group_end(e, i);
-        if (edit->kind == EDIT_INSERT)
+        if (json_type_of(e->doc, edit->container) == JSON_ARRAY)
             cut_array(&c, i, last);
         else
             cut_object(&c, i, last);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "catch_up.h"
 #include "cost_log.h"
 #include "row.h"
 
@@ -186,8 +187,11 @@ static bool open_sinks(struct ledger *l, const struct ledger_options *options, s
     const struct store_column *columns = cost_row_columns(&count);
     struct error inner;
     l->journal = store_journal_open(options->store, "requests", columns, count, &inner);
-    return l->journal != NULL ||
-           error_set(err, "cannot make the table \"requests\": %s", inner.text);
+    if (l->journal == NULL)
+        return error_set(err, "cannot make the table \"requests\": %s", inner.text);
+    if (l->log.path != NULL && !l->log.is_stdout)
+        (void)ledger_catch_up(options->store, l->journal, path);
+    return true;
 }
 
 struct ledger *ledger_open(const struct ledger_options *options, struct error *err) {

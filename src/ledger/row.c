@@ -55,7 +55,20 @@ static const struct row_field fields[] = {
     {"queue_ms", ROW_LONG, AT(queue_ms), "INTEGER", false, "Waited for a free place."},
     {"overhead_us", ROW_LONG, AT(overhead_us), "INTEGER", false, "Time spent in Farthing itself."},
     {"ended_by", ROW_TEXT, AT(ended_by), "TEXT", false,
-     "farthing, client, provider, deadline or shutdown."},
+     "farthing, client, provider, deadline, shutdown, limit (a rate, a place, a cap of the file) or "
+     "budget; recovered: no request, but what a crash left reserved."},
+    {"refused_by", ROW_TEXT, AT(refused_by), "TEXT", false,
+     "What said no: a limit, a cap, a budget, by its name in the file."},
+    {"queued_for", ROW_TEXT, AT(queued_for), "TEXT", false,
+     "Whose place it waited for: tenant, key, route or provider."},
+    {"capped", ROW_RAW, AT(capped), "TEXT", false,
+     "What Farthing lowered, as an object: field: [what was asked or null, what was sent]."},
+    {"trimmed_tokens", ROW_LONG, AT(trimmed_tokens), "INTEGER", false,
+     "History that was left out of the request, by estimate."},
+    {"context_warning", ROW_TEXT, AT(context_warning), "TEXT", false,
+     "The context budget that it was over, where that only warns."},
+    {"reserved_usd", ROW_MONEY, AT(reserved), "TEXT", false,
+     "The worst case that budgets held for it."},
 };
 
 static const char *const lever_names[LEDGER_LEVER_COUNT] = {
@@ -169,6 +182,10 @@ static void put_field(struct buffer *out, const struct row_field *f, const struc
         return;
     case ROW_TEXT:
         put_text(out, *(const struct slice *)at);
+        return;
+    case ROW_RAW:
+        buffer_append(out, ((const struct slice *)at)->len > 0 ? *(const struct slice *)at
+                                                              : SLICE("null"));
         return;
     case ROW_INT:
         buffer_append_i64(out, *(const int *)at);

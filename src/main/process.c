@@ -25,6 +25,11 @@ struct process {
     struct upstream_shared *upstream;
     struct limits *limits;
     struct flights *flights;
+    struct budgets *budgets;
+    struct runs *runs;
+    struct estimator *estimator;
+    struct key_blocks *blocks;
+    struct store_client *client; // the main loop's
     struct http_tls *tls;
     struct flow_shared shared;
     struct event_base *loop;
@@ -81,6 +86,22 @@ static struct prices *load_prices(const struct config *config) {
 
 // ------------------------------------------------------------------- set-up
 
+// What an earlier process left reserved counts as spent from here on.
+static bool open_money(struct process *p) {
+    struct error err;
+    p->budgets = budgets_open(p->store, &err);
+    if (p->budgets == NULL)
+        return fail(&err);
+    budgets_configure(p->budgets, p->config);
+    write_recovered_rows(p->budgets, p->store, p->ledger);
+    p->runs = runs_open(p->store, &err);
+    if (p->runs == NULL)
+        return fail(&err);
+    p->estimator = estimator_new();
+    p->blocks = key_blocks_open(p->store, &err);
+    return p->blocks != NULL || fail(&err);
+}
+
 static bool open_state(struct process *p) {
     struct error err;
     char *path = slice_dup(p->config->store.path);
@@ -94,15 +115,30 @@ static bool open_state(struct process *p) {
     if (p->ledger == NULL)
         return fail(&err);
     if (p->config->cache.enabled)
-        p->cache = cache_new(&(struct cache_options){p->config->cache.memory_bytes,
-                                                     p->config->cache.max_entry_bytes, p->store});
+        p->cache = cache_new(&(struct cache_options){
+            .memory_bytes = p->config->cache.memory_bytes,
+            .max_entry_bytes = p->config->cache.max_entry_bytes,
+            .store = p->store,
+        });
     p->prices = load_prices(p->config);
     p->upstream = upstream_shared_new();
     p->limits = limits_new();
     limits_configure(p->limits, p->config);
     p->flights = flights_new(&(struct flights_options){.join_bytes = SHARED_STREAM_BYTES});
-    p->shared =
-        (struct flow_shared){p->cache, p->store, p->ledger, p->upstream, p->limits, p->flights};
+    if (!open_money(p))
+        return false;
+    p->shared = (struct flow_shared){
+        .cache = p->cache,
+        .store = p->store,
+        .ledger = p->ledger,
+        .upstream = p->upstream,
+        .limits = p->limits,
+        .flights = p->flights,
+        .budgets = p->budgets,
+        .runs = p->runs,
+        .estimator = p->estimator,
+        .blocks = p->blocks,
+    };
     return true;
 }
 
@@ -123,13 +159,33 @@ static bool open_tls(struct process *p) {
     return p->tls != NULL || fail(&err);
 }
 
+// All have started when the first request for it is read.
+static void ask_workers(void *arg, struct admin_inflight_answer *answer) {
+    struct process *p = arg;
+    for (unsigned i = 0; i < p->worker_count; i++)
+        worker_ask_inflight(p->workers[i], answer);
+}
+
 static bool open_admin(struct process *p) {
     struct error err;
     struct http_limits limits;
     http_limits_of(p->config, &limits);
-    p->admin = admin_new(&(struct admin_sources){p->cache, p->store, p->ledger, p->limits, p->flights,
-                                                 p->config->server.workers},
-                         p->config);
+    const struct admin_sources sources = {
+        .cache = p->cache,
+        .store = p->store,
+        .ledger = p->ledger,
+        .limits = p->limits,
+        .flights = p->flights,
+        .workers = p->config->server.workers,
+        .loop = p->loop,
+        .client = p->client = store_client_new(p->store, p->loop),
+        .budgets = p->budgets,
+        .runs = p->runs,
+        .blocks = p->blocks,
+        .upstream = p->upstream,
+        .inflight = {ask_workers, p, p->config->server.workers},
+    };
+    p->admin = admin_new(&sources, p->config);
     struct http_handler handler = admin_handler(p->admin);
     p->admin_server = http_server_new(p->loop, &limits, &handler);
     if (http_server_listen(p->admin_server, p->config->server.admin_listen, NULL, false, &err) == 0)
@@ -238,6 +294,7 @@ static void reload(struct process *p) {
     for (unsigned i = 0; i < p->worker_count; i++)
         worker_set_config(p->workers[i], config, prices, p->tls);
     limits_configure(p->limits, config);
+    budgets_configure(p->budgets, config);
     admin_set_config(p->admin, config);
     if (p->cache != NULL)
         cache_resize(p->cache, config->cache.memory_bytes);
@@ -302,7 +359,12 @@ static void clean_up(struct process *p) {
     }
     http_server_free(p->admin_server);
     admin_free(p->admin);
+    store_client_free(p->client);
     cache_free(p->cache);
+    budgets_close(p->budgets);
+    runs_close(p->runs);
+    key_blocks_close(p->blocks);
+    estimator_free(p->estimator);
     ledger_close(p->ledger); // writes what is left, to the store too
     store_close(p->store);
     upstream_shared_free(p->upstream);

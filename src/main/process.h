@@ -7,12 +7,16 @@
 #include "farthing/demo.h"
 #include "farthing/flow.h"
 
-// Serves until SIGTERM or SIGINT; takes over the reference. path NULL: nothing
-// to reload from. `hello` is printed when it serves. The exit status.
 // What the configuration names and a start would need: certificate, price file.
 bool process_check(const struct config *config, struct error *err);
+// Serves until SIGTERM or SIGINT; takes over the reference. path NULL: nothing
+// to reload from. `hello` is printed when it serves. The exit status.
 int process_run(const struct config *config, const char *path, const char *hello);
 void process_wait_for_signal(void);
+
+// A row for what budgets count as spent since an earlier process was killed, so
+// that rows and counters agree. At start-up.
+void write_recovered_rows(struct budgets *budgets, struct store *store, struct ledger *ledger);
 
 // One event loop on its own thread.
 struct worker;
@@ -32,6 +36,8 @@ struct worker *worker_new(const struct worker_options *options, uint16_t *bound_
 bool worker_start(struct worker *w);
 void worker_set_config(struct worker *w, const struct config *config, struct prices *prices,
                        struct http_tls *tls);
+// Answers once, whatever becomes of the worker.
+void worker_ask_inflight(struct worker *w, struct admin_inflight_answer *answer);
 void worker_drain(struct worker *w); // ends by itself when nothing runs any more
 void worker_stop(struct worker *w);  // now
 void worker_free(struct worker *w);  // joins

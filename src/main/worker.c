@@ -118,12 +118,15 @@ struct order {
     const struct config *config;
     struct prices *prices;
     struct http_tls *tls;
+    struct admin_inflight_answer *answer;
 };
 
 static void on_order(struct mail *m) {
     struct order *o = (struct order *)m;
     if (o->worker->server != NULL)
         o->carry_out(o->worker, o);
+    else if (o->answer != NULL)
+        admin_inflight_put(o->answer, SLICE_NONE); // nothing runs here any more
     config_unref(o->config);
     prices_unref(o->prices);
     http_tls_unref(o->tls);
@@ -165,6 +168,19 @@ static void take_stop(struct worker *w, struct order *o) {
     const struct timeval last_words = {0, LAST_WORDS_MS * 1000};
     flow_shut_down(w->flow);
     event_base_loopexit(w->loop, &last_words);
+}
+
+static void tell_inflight(struct worker *w, struct order *o) {
+    struct buffer text = {0};
+    flow_write_inflight(w->flow, &text);
+    admin_inflight_put(o->answer, buffer_slice(&text));
+    buffer_free(&text);
+}
+
+void worker_ask_inflight(struct worker *w, struct admin_inflight_answer *answer) {
+    struct order *o = order_new(w, tell_inflight);
+    o->answer = answer;
+    mailbox_post(w->mailbox, &o->mail);
 }
 
 void worker_set_config(struct worker *w, const struct config *config, struct prices *prices,

@@ -1,9 +1,9 @@
 // SQLite in WAL mode: values by space and key, with expiry and a bound.
 //
 // A cache may lose its last moments in a power cut, so synchronous=NORMAL. The
-// oldest-written entries go first when the bound is reached: use is tracked by
-// the memory tier in front, and a write for each read would cost more than the
-// order is worth.
+// oldest-written entries of a space go first when its bound is reached: use is
+// tracked by the memory tier in front, and a write for each read would cost more
+// than the order is worth.
 #include "store.h"
 
 #include <fcntl.h>
@@ -20,7 +20,10 @@ static const char schema[] =
     "  space TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL,"
     "  expires_ms INTEGER NOT NULL, written_ms INTEGER NOT NULL,"
     "  PRIMARY KEY (space, key));"
-    "CREATE INDEX IF NOT EXISTS entries_written ON entries (written_ms);"
+    // In place of entries_written, by time alone, of files from before spaces had
+    // bounds of their own. (Making it reads all of an older file, once.)
+    "CREATE INDEX IF NOT EXISTS entries_space_written ON entries (space, written_ms);"
+    "DROP INDEX IF EXISTS entries_written;"
     "CREATE INDEX IF NOT EXISTS entries_expires ON entries (expires_ms) WHERE expires_ms > 0;";
 
 bool database_is_damage(int code) {
@@ -43,22 +46,29 @@ static bool prepare_all(struct database *d) {
            prepare(d, &d->remove_space, "DELETE FROM entries WHERE space = ?1") &&
            prepare(d, &d->sweep,
                    "DELETE FROM entries WHERE rowid IN (SELECT rowid FROM entries WHERE "
-                   "expires_ms > 0 AND expires_ms <= ?1 LIMIT 1000) RETURNING length(value)") &&
+                   "expires_ms > 0 AND expires_ms <= ?1 LIMIT 1000) RETURNING space, "
+                   "length(value)") &&
            prepare(d, &d->oldest,
-                   "DELETE FROM entries WHERE rowid IN (SELECT rowid FROM entries ORDER BY "
-                   "written_ms LIMIT 64) RETURNING length(value)");
+                   "DELETE FROM entries WHERE rowid IN (SELECT rowid FROM entries WHERE space = ?1 "
+                   "ORDER BY written_ms LIMIT ?2) RETURNING length(value), expires_ms");
 }
 
+static struct space *space_at(struct database *d, sqlite3_stmt *s, int column) {
+    const unsigned char *name = sqlite3_column_text(s, column); // before its length is asked
+    return space_of(d, slice_make(name, (size_t)sqlite3_column_bytes(s, column)));
+}
+
+// In the table's own order: grouped by SQL it would be read in the order of an
+// index, a page for each row.
 static bool count_entries(struct database *d) {
     sqlite3_stmt *s = NULL;
-    bool ok = prepare(d, &s, "SELECT count(*), coalesce(sum(length(value)), 0) FROM entries") &&
-              sqlite3_step(s) == SQLITE_ROW;
-    if (ok) {
-        d->entries = sqlite3_column_int64(s, 0);
-        d->bytes = sqlite3_column_int64(s, 1);
-    }
+    int code = SQLITE_ERROR;
+    spaces_clear(d);
+    if (prepare(d, &s, "SELECT space, length(value) FROM entries NOT INDEXED"))
+        while ((code = sqlite3_step(s)) == SQLITE_ROW)
+            space_count(space_at(d, s, 0), 1, sqlite3_column_int64(s, 1));
     sqlite3_finalize(s);
-    return ok;
+    return code == SQLITE_DONE;
 }
 
 // The file holds prompts and answers: nobody else may read it, whatever the
@@ -97,6 +107,11 @@ void database_close(struct database *d) {
     d->get = d->put = d->remove = d->remove_space = d->sweep = d->oldest = NULL;
     sqlite3_close_v2(d->db);
     d->db = NULL;
+}
+
+void database_free(struct database *d) {
+    spaces_free(d);
+    free(d->path);
 }
 
 static void move_aside(const char *path, const char *suffix, int64_t stamp) {
@@ -146,8 +161,7 @@ bool database_open(struct database *d, const char *path, int64_t max_bytes, stru
 // ------------------------------------------------------------- transactions
 
 int database_begin(struct database *d) {
-    d->bytes_before = d->bytes;
-    d->entries_before = d->entries;
+    spaces_begin(d);
     return sqlite3_exec(d->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
 }
 
@@ -155,8 +169,7 @@ void database_rollback(struct database *d) {
     // SQLite may have rolled back by itself.
     if (sqlite3_get_autocommit(d->db) == 0)
         sqlite3_exec(d->db, "ROLLBACK", NULL, NULL, NULL);
-    d->bytes = d->bytes_before;
-    d->entries = d->entries_before;
+    spaces_rollback(d);
 }
 
 int database_commit(struct database *d) {
@@ -195,44 +208,62 @@ int database_get(struct database *d, const char *space, struct slice key, int64_
     return finish(d->get, code);
 }
 
-// Runs a statement that returns the lengths of what it deleted.
-static int delete_and_count(struct database *d, sqlite3_stmt *s) {
+static int delete_key(struct database *d, struct space *s, struct slice key) {
     int code;
-    while ((code = sqlite3_step(s)) == SQLITE_ROW) {
-        d->bytes -= sqlite3_column_int64(s, 0);
-        d->entries--;
-    }
-    return finish(s, code);
+    bind_key(d->remove, s->name, key);
+    while ((code = sqlite3_step(d->remove)) == SQLITE_ROW)
+        space_count(s, -1, -sqlite3_column_int64(d->remove, 0));
+    return finish(d->remove, code);
 }
 
 int database_delete(struct database *d, const char *space, struct slice key) {
-    bind_key(d->remove, space, key);
-    return delete_and_count(d, d->remove);
+    return delete_key(d, space_of(d, slice_of(space)), key);
+}
+
+static int evict(struct database *d, struct space *s, int64_t count, int64_t now_ms) {
+    int code;
+    int64_t unexpired = 0;
+    sqlite3_bind_text(d->oldest, 1, s->name, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(d->oldest, 2, count);
+    while ((code = sqlite3_step(d->oldest)) == SQLITE_ROW) {
+        int64_t expires_ms = sqlite3_column_int64(d->oldest, 1);
+        space_count(s, -1, -sqlite3_column_int64(d->oldest, 0));
+        unexpired += expires_ms == 0 || expires_ms > now_ms;
+    }
+    space_note_evicted(s, unexpired);
+    return finish(d->oldest, code);
+}
+
+static int make_room(struct database *d, struct space *s, int64_t now_ms) {
+    int code = SQLITE_DONE;
+    for (int64_t count; code == SQLITE_DONE && (count = space_surplus(d, s)) > 0;)
+        code = evict(d, s, count, now_ms);
+    return code;
 }
 
 int database_put(struct database *d, const char *space, struct slice key, struct slice value,
                  int64_t expires_ms, int64_t now_ms) {
-    int code = database_delete(d, space, key); // keeps the running totals true
-    if (code != SQLITE_DONE || (int64_t)value.len > d->max_bytes)
+    struct space *s = space_of(d, slice_of(space));
+    int code = delete_key(d, s, key); // keeps the running totals true
+    if (code != SQLITE_DONE || (int64_t)value.len > space_max_bytes(d, s))
         return code; // what cannot be kept must not push out what can
     bind_key(d->put, space, key);
     sqlite3_bind_blob64(d->put, 3, value.ptr != NULL ? value.ptr : "", value.len, SQLITE_STATIC);
     sqlite3_bind_int64(d->put, 4, expires_ms);
     sqlite3_bind_int64(d->put, 5, now_ms);
     code = finish(d->put, sqlite3_step(d->put));
-    if (code == SQLITE_DONE) {
-        d->entries++;
-        d->bytes += (int64_t)value.len;
-    }
-    while (code == SQLITE_DONE && d->bytes > d->max_bytes && d->entries > 0)
-        code = delete_and_count(d, d->oldest);
-    return code;
+    if (code != SQLITE_DONE)
+        return code;
+    space_count(s, 1, (int64_t)value.len);
+    return make_room(d, s, now_ms);
 }
 
 int database_delete_space(struct database *d, const char *space) {
     sqlite3_bind_text(d->remove_space, 1, space, -1, SQLITE_STATIC);
     int code = finish(d->remove_space, sqlite3_step(d->remove_space));
-    return code == SQLITE_DONE && !count_entries(d) ? sqlite3_extended_errcode(d->db) : code;
+    if (code == SQLITE_DONE)
+        space_of(d, slice_of(space))->held = (struct space_held){0};
+    return code;
 }
 
 int database_sweep(struct database *d, int64_t now_ms) {
@@ -240,7 +271,9 @@ int database_sweep(struct database *d, int64_t now_ms) {
     if (code != SQLITE_OK)
         return code;
     sqlite3_bind_int64(d->sweep, 1, now_ms);
-    code = delete_and_count(d, d->sweep);
+    while ((code = sqlite3_step(d->sweep)) == SQLITE_ROW)
+        space_count(space_at(d, d->sweep, 0), -1, -sqlite3_column_int64(d->sweep, 1));
+    code = finish(d->sweep, code);
     if (code != SQLITE_DONE) {
         database_rollback(d);
         return code;

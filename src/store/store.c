@@ -39,7 +39,7 @@ static bool start_thread(struct store *s) {
 
 static void store_free(struct store *s) {
     database_close(&s->database); // if its thread did not come to do it
-    free(s->database.path);
+    database_free(&s->database);
     pthread_mutex_destroy(&s->lock);
     pthread_cond_destroy(&s->wake);
     free(s);
@@ -205,6 +205,12 @@ void store_delete(struct store *s, const char *space, struct slice key) {
 
 void store_delete_space(struct store *s, const char *space) {
     enqueue_and_forget(s, job_new(JOB_DELETE_SPACE, space, SLICE_NONE, SLICE_NONE));
+}
+
+void store_bound_space(struct store *s, const char *space, int64_t max_bytes) {
+    struct job *j = job_new(JOB_BOUND, space, SLICE_NONE, SLICE_NONE);
+    j->max_bytes = max_bytes;
+    enqueue_and_forget(s, j);
 }
 
 // Has the thread do a job, and waits until it and all before it are done.

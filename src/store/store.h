@@ -16,6 +16,7 @@ enum job_kind {
     JOB_PUT,
     JOB_DELETE,
     JOB_DELETE_SPACE,
+    JOB_BOUND,
     JOB_JOURNAL,
     JOB_QUERY,
     JOB_PREPARE,
@@ -49,6 +50,7 @@ struct job {
     const char *space;
     struct slice key, value;
     int64_t expires_ms;
+    int64_t max_bytes; // BOUND
     struct store_journal *journal;
     struct slice params[QUERY_PARAMS_MAX];
     size_t param_count;
@@ -84,14 +86,26 @@ struct store_client {
     struct store_op *pending;
 };
 
+struct space_held {
+    int64_t entries, bytes; // of values
+};
+
+// What there is of one space: kept, not counted each time.
+struct space {
+    char *name;
+    struct space_held held, before; // before: the transaction
+    int64_t max_bytes;              // 0: the database's
+    struct metric_series *evicted;
+    uint64_t complained_ms;
+};
+
 // The database and its statements; the store's thread only (after opening).
 struct database {
     char *path; // the file
     sqlite3 *db;
     sqlite3_stmt *get, *put, *remove, *remove_space, *sweep, *oldest;
-    int64_t bytes, entries; // of values; kept, not counted each time
-    int64_t bytes_before, entries_before; // the transaction
-    int64_t max_bytes;
+    struct table *spaces; // struct space, by name; outlives the file being replaced
+    int64_t max_bytes;    // of a space that has no bound of its own
     uint64_t last_sweep_ms;
 };
 
@@ -116,6 +130,7 @@ struct store {
 // database.c
 bool database_open(struct database *d, const char *path, int64_t max_bytes, struct error *err);
 void database_close(struct database *d);
+void database_free(struct database *d); // what is left after closing
 // Moves the damaged files aside and starts with empty ones.
 bool database_replace(struct database *d, struct error *err);
 // Tries again what failed: the file is closed and stays so when it fails again.
@@ -133,6 +148,19 @@ int database_delete(struct database *d, const char *space, struct slice key);
 int database_delete_space(struct database *d, const char *space);
 int database_sweep(struct database *d,
                    int64_t now_ms); // expired entries, in a transaction of its own
+
+// spaces.c
+struct space *space_of(struct database *d, struct slice name); // made if new
+int64_t space_max_bytes(const struct database *d, const struct space *s);
+void space_count(struct space *s, int64_t entries, int64_t bytes);
+// How many of its oldest values are to go now.
+int64_t space_surplus(const struct database *d, const struct space *s);
+void space_note_evicted(struct space *s, int64_t unexpired);
+void spaces_begin(struct database *d);
+void spaces_rollback(struct database *d);
+void spaces_clear(struct database *d); // the counts; bounds stay
+struct space_held spaces_total(const struct database *d);
+void spaces_free(struct database *d);
 
 // query.c
 // Appends the rows to `out`, or empties it when it fails.

@@ -27,7 +27,7 @@ static void count_dropped(struct store *s) {
 bool store_enqueue(struct store *s, struct job *j) {
     pthread_mutex_lock(&s->lock);
     bool full = s->queued >= QUEUE_JOBS_MAX || s->queued_bytes + j->bytes > QUEUE_BYTES_MAX;
-    bool accepted = !s->stopping && (!full || j->waiter != NULL);
+    bool accepted = !s->stopping && (!full || j->waiter != NULL || j->kind == JOB_BOUND);
     if (accepted) {
         bool was_empty = s->first == NULL;
         j->next = NULL;
@@ -112,6 +112,7 @@ static int do_job(struct store *s, struct job *j) {
         return do_query(d, j);
     case JOB_PREPARE:
         return do_prepare(s, j);
+    case JOB_BOUND:
     case JOB_FLUSH:
         break;
     }
@@ -119,7 +120,8 @@ static int do_job(struct store *s, struct job *j) {
 }
 
 static bool is_write(const struct job *j) {
-    return j->kind != JOB_GET && j->kind != JOB_QUERY && j->kind != JOB_FLUSH;
+    return j->kind != JOB_GET && j->kind != JOB_QUERY && j->kind != JOB_FLUSH &&
+           j->kind != JOB_BOUND;
 }
 
 // Is it about this one job, and would be the same at every try?
@@ -231,12 +233,21 @@ static void put_off(struct store *s, struct job *j, struct job ***end) {
 }
 
 static void publish(struct store *s) {
-    atomic_store(&s->entries, s->database.entries);
-    atomic_store(&s->bytes, s->database.bytes);
+    struct space_held held = spaces_total(&s->database);
+    atomic_store(&s->entries, held.entries);
+    atomic_store(&s->bytes, held.bytes);
+}
+
+// Holds whatever becomes of the database and of this batch.
+static void set_bounds(struct store *s, const struct job *jobs) {
+    for (const struct job *j = jobs; j != NULL; j = j->next)
+        if (j->kind == JOB_BOUND)
+            space_of(&s->database, slice_of(j->space))->max_bytes = j->max_bytes;
 }
 
 static void do_all(struct store *s, struct job *jobs) {
     struct job *all = jobs;
+    set_bounds(s, jobs);
     if (s->waiting != NULL) { // these came first
         struct job *last = s->waiting;
         while (last->next != NULL)

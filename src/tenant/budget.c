@@ -4,65 +4,113 @@
 
 #include "budget_room.h"
 
-// -------------------------------------------------------------------- reserving
+// ---------------------------------------------------------------- which budgets
 
-static bool applies(const struct budget_counter *c, struct slice feature) {
-    return c->configured && (c->feature.len == 0 || slice_glob(c->feature, feature));
+static bool fits(struct slice glob, struct slice text) {
+    return glob.len == 0 || slice_glob(glob, text);
 }
 
-// Under the lock. The budget with least left of those that apply, all turned to
-// the window of now; NULL: none apply.
-static struct budget_counter *find_tightest(struct budget_tenant *t, struct slice feature,
-                                            int64_t now_ms, size_t *count) {
+static bool applies(const struct budget *b, const struct budget_scope *scope) {
+    if (!b->configured)
+        return false;
+    if (b->per == PER_RUN_COST)
+        return scope->run.len > 0 && scope->run_amount != CONFIG_UNSET;
+    return fits(b->feature, scope->feature) && fits(b->user, scope->user);
+}
+
+// The run's own amount is what the ask says.
+static struct budget_counter *counter_for(struct budget *b, const struct budget_scope *scope,
+                                          int64_t now_ms, struct budget_rows *rows) {
+    if (b->by_value == NULL)
+        return b->slots[0];
+    struct slice value = budget_value_of(b, scope);
+    struct budget_counter *c = budget_counter_find(b, value);
+    if (c == NULL) {
+        c = budget_counter_make(b, value, now_ms);
+        if (c != budget_counter_find(b, value))
+            budget_check_full(rows, b);
+    }
+    if (b->per == PER_RUN_COST)
+        c->amount = scope->run_amount > 0 ? scope->run_amount : 0;
+    budget_counter_touch(c, now_ms);
+    return c;
+}
+
+// -------------------------------------------------------------------- reserving
+
+// Under the lock. Legs on all budgets that apply, turned to the window of now; the
+// one with least left (a frozen one has nothing), NULL: none apply.
+static struct budget_counter *find_legs(struct budget_reservation *r,
+                                        const struct budget_scope *scope, int64_t now_ms,
+                                        struct budget_rows *rows, config_pico *least) {
+    struct budget_tenant *t = r->tenant;
     struct budget_counter *tightest = NULL;
-    *count = 0;
-    for (struct budget_counter *c = t->counters; c != NULL; c = c->next) {
-        if (!applies(c, feature))
+    if (t->run == NULL && scope->run.len > 0 && scope->run_amount != CONFIG_UNSET)
+        (void)budget_of_runs(t);
+    r->legs = t->budget_count <= BUDGET_LEGS ? r->own
+                                             : base_calloc(t->budget_count, sizeof *r->legs);
+    for (struct budget *b = t->first; b != NULL; b = b->next) {
+        if (!applies(b, scope))
             continue;
+        struct budget_counter *c = counter_for(b, scope, now_ms, rows);
         counter_turn(c, now_ms);
-        ++*count;
-        if (tightest == NULL || counter_left(c) < counter_left(tightest))
-            tightest = c;
+        config_pico left = c->frozen ? INT64_MIN : counter_left(c, now_ms);
+        if (tightest == NULL || left < *least)
+            tightest = c, *least = left;
+        c->holds++; // also so that it does not make room for the next
+        r->legs[r->leg_count++].counter = c;
     }
     return tightest;
 }
 
-static void refuse(const struct budget_counter *c, config_pico asked, int64_t now_ms,
-                   struct budget_refusal *out) {
-    *out = (struct budget_refusal){.asked = asked, .retry_after_ms = -1};
-    counter_view(c, &out->budget);
-    out->fits = out->budget.remaining;
-    // A wait helps only where the next window could bear it.
-    if (out->budget.window_end_ms > 0 && asked <= c->amount)
-        out->retry_after_ms =
-            out->budget.window_end_ms > now_ms ? out->budget.window_end_ms - now_ms : 0;
-    metric_add(c->rejections, 1);
+static void drop_legs(struct budget_reservation *r) {
+    for (size_t i = 0; i < r->leg_count; i++)
+        r->legs[i].counter->holds--;
+    if (r->legs != r->own)
+        free(r->legs);
+    r->legs = NULL;
+    r->leg_count = 0;
 }
 
-static void take_legs(struct budget_reservation *r, struct slice feature,
-                      struct budget_rows *rows) {
-    size_t n = 0;
-    for (struct budget_counter *c = r->tenant->counters; c != NULL; c = c->next) {
-        if (!applies(c, feature))
-            continue;
+static void refuse(struct budget_counter *c, const struct budget_scope *scope, config_pico asked,
+                   int64_t now_ms, struct budget_refusal *out) {
+    *out = (struct budget_refusal){.asked = asked};
+    counter_view(c, now_ms, &out->budget);
+    // The counter may be gone when this is read; what the caller said is not.
+    struct slice said = budget_value_of(c->budget, scope);
+    bool other = c->budget->by_value != NULL && budget_counter_find(c->budget, said) != c;
+    out->budget.value = other ? SLICE("other") : said;
+    out->fits = c->frozen ? 0 : out->budget.remaining;
+    out->retry_after_ms = counter_retry_ms(c, asked, now_ms);
+    metric_add(c->budget->rejections, 1);
+}
+
+static void take_legs(struct budget_reservation *r, struct budget_rows *rows) {
+    for (size_t i = 0; i < r->leg_count; i++) {
+        struct budget_leg *leg = &r->legs[i];
+        struct budget_counter *c = leg->counter;
         c->now->reserved += r->amount; // it fits
-        r->legs[n++] = (struct budget_leg){c, c->now->epoch, span_used(c->now)};
+        leg->epoch = c->now->epoch;
+        leg->level = span_used(c->now);
+        if (c->dirty)
+            budget_rows_note_dirty(rows, c);
         budget_rows_note(rows, c, c->now);
     }
 }
 
 // Under the lock: takes the money from all budgets, or says which has too little.
 static enum budget_verdict take(struct budgets_loop *l, struct budget_reservation *r,
-                                const struct budget_ask *ask, struct budget_rows *rows,
-                                struct budget_refusal *refusal) {
-    int64_t now_ms = clock_wall_ms();
-    struct budget_counter *tightest = find_tightest(r->tenant, ask->scope.feature, now_ms, &r->leg_count);
-    if (tightest != NULL && r->amount > counter_left(tightest)) {
-        refuse(tightest, r->amount, now_ms, refusal);
+                                const struct budget_ask *ask, int64_t now_ms,
+                                struct budget_rows *rows, struct budget_refusal *refusal) {
+    config_pico least = INT64_MAX;
+    struct budget_counter *tightest = find_legs(r, &ask->scope, now_ms, rows, &least);
+    if (tightest != NULL && (tightest->frozen || r->amount > least)) {
+        refuse(tightest, &ask->scope, r->amount, now_ms, refusal);
+        budget_check_exhausted(rows, tightest, r->amount, now_ms);
+        drop_legs(r);
         return BUDGET_REFUSED;
     }
-    r->legs = r->leg_count <= BUDGET_LEGS ? r->own : base_calloc(r->leg_count, sizeof *r->legs);
-    take_legs(r, ask->scope.feature, rows);
+    take_legs(r, rows);
     if (budget_is_safe(r))
         return BUDGET_GRANTED;
     if (!atomic_load_explicit(&l->budgets->store_is_slow, memory_order_relaxed))
@@ -79,9 +127,11 @@ enum budget_verdict budget_reserve(struct budgets_loop *l, struct budget_reserva
     r->tenant = budget_tenant_known(l, ask->scope.tenant);
     r->amount = ask->worst > 0 ? ask->worst : 0;
     r->waiter = NULL;
+    r->leg_count = 0;
+    int64_t now_ms = clock_wall_ms();
     budget_rows_start(&rows);
     pthread_mutex_lock(&r->tenant->lock);
-    enum budget_verdict verdict = take(l, r, ask, &rows, refusal);
+    enum budget_verdict verdict = take(l, r, ask, now_ms, &rows, refusal);
     if (verdict == BUDGET_WAIT)
         budget_wait_start(l, r, ready, arg);
     pthread_mutex_unlock(&r->tenant->lock);
@@ -98,7 +148,7 @@ enum budget_verdict budget_reserve(struct budgets_loop *l, struct budget_reserva
 
 // Under the lock.
 static void settle_leg(const struct budget_leg *leg, config_pico reserved, config_pico cost,
-                       struct budget_rows *rows) {
+                       int64_t now_ms, struct budget_rows *rows) {
     struct budget_counter *c = leg->counter;
     struct span *s = counter_span(c, leg->epoch);
     if (s == NULL)
@@ -107,17 +157,18 @@ static void settle_leg(const struct budget_leg *leg, config_pico reserved, confi
     s->spent = pico_add(s->spent, cost);
     if (cost > reserved) {
         s->overrun = pico_add(s->overrun, cost - reserved);
-        metric_add(c->overruns, cost - reserved);
+        metric_add(c->budget->overruns, cost - reserved);
     }
+    if (cost > 0 && c->budget->warn_count > 0)
+        budget_check_warnings(rows, c, s, now_ms);
     budget_rows_note(rows, c, s);
 }
 
-static config_pico least_left(const struct budget_reservation *r) {
+static config_pico least_left(const struct budget_reservation *r, int64_t now_ms) {
     config_pico least = CONFIG_UNSET;
-    int64_t now_ms = clock_wall_ms();
     for (size_t i = 0; i < r->leg_count; i++) {
         counter_turn(r->legs[i].counter, now_ms);
-        config_pico left = counter_left(r->legs[i].counter);
+        config_pico left = counter_left(r->legs[i].counter, now_ms);
         left = left > 0 ? left : 0;
         if (i == 0 || left < least)
             least = left;
@@ -131,22 +182,20 @@ static bool end(struct budgets_loop *l, struct budget_reservation *r, enum budge
         return false;
     struct budget_rows rows;
     cost = cost > 0 ? cost : 0;
+    bool over = r->leg_count > 0 && cost > r->amount;
+    int64_t now_ms = clock_wall_ms();
     budget_rows_start(&rows);
     pthread_mutex_lock(&r->tenant->lock);
     budget_wait_stop(r);
     for (size_t i = 0; i < r->leg_count; i++)
-        settle_leg(&r->legs[i], r->amount, cost, &rows);
-    config_pico remaining = least_left(r);
+        settle_leg(&r->legs[i], r->amount, cost, now_ms, &rows);
+    config_pico remaining = least_left(r, now_ms);
+    drop_legs(r);
     pthread_mutex_unlock(&r->tenant->lock);
     budget_rows_write(l, &rows);
     r->state = state;
-    bool over = r->leg_count > 0 && cost > r->amount;
     if (out != NULL)
         *out = (struct budget_settled){over ? cost - r->amount : 0, remaining};
-    if (r->legs != r->own)
-        free(r->legs);
-    r->legs = NULL;
-    r->leg_count = 0;
     return true;
 }
 
@@ -161,12 +210,38 @@ bool budget_release(struct budgets_loop *l, struct budget_reservation *r) {
 
 // ---------------------------------------------------------------------- figures
 
+// Of a value that has not come yet: all of it, or what the others share.
+static config_pico left_for(struct budget *b, const struct budget_scope *scope, int64_t now_ms) {
+    struct budget_counter *c = budget_counter_find(b, budget_value_of(b, scope));
+    config_pico amount = b->per == PER_RUN_COST ? scope->run_amount : b->amount;
+    if (c == NULL && b->count >= BUDGET_VALUES_MAX)
+        c = budget_counter_find(b, SLICE("other"));
+    if (c == NULL)
+        return amount;
+    if (b->per == PER_RUN_COST)
+        c->amount = amount > 0 ? amount : 0;
+    counter_turn(c, now_ms);
+    return c->frozen ? 0 : counter_left(c, now_ms);
+}
+
 config_pico budget_remaining(struct budgets_loop *l, const struct budget_scope *scope) {
     struct budget_tenant *t = budget_tenant_known(l, scope->tenant);
-    size_t count;
+    int64_t now_ms = clock_wall_ms();
+    config_pico least = INT64_MAX;
+    bool any = false;
     pthread_mutex_lock(&t->lock);
-    struct budget_counter *c = find_tightest(t, scope->feature, clock_wall_ms(), &count);
-    config_pico left = c != NULL ? counter_left(c) : CONFIG_UNSET;
+    for (struct budget *b = t->first; b != NULL; b = b->next) {
+        if (!applies(b, scope))
+            continue;
+        config_pico left = left_for(b, scope, now_ms);
+        least = left < least ? left : least;
+        any = true;
+    }
+    bool unseen_run = t->run == NULL && scope->run.len > 0 && scope->run_amount != CONFIG_UNSET;
     pthread_mutex_unlock(&t->lock);
-    return c == NULL || left > 0 ? left : 0;
+    if (unseen_run && scope->run_amount < least)
+        least = scope->run_amount;
+    if (!any && !unseen_run)
+        return CONFIG_UNSET;
+    return least > 0 ? least : 0;
 }

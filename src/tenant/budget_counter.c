@@ -1,130 +1,114 @@
-// One budget's arithmetic: its windows, what is left, and where its ceiling has
-// to be. No lock, no store, no clock.
+// A counter's arithmetic: what is left, when more will be, and where its ceilings
+// have to be. No lock, no store, no clock.
 #include "budget_room.h"
 
-config_pico pico_add(config_pico a, config_pico b) {
-    return a > INT64_MAX - b ? INT64_MAX : a + b;
+enum { STEPS_OF_VALUES = 8 }; // see budget.h
+
+// --------------------------------------------------------------------- figures
+
+static void add_span(struct counter_sums *out, const struct span *s) {
+    out->spent = pico_add(out->spent, s->spent);
+    out->reserved = pico_add(out->reserved, s->reserved);
+    out->recovered = pico_add(out->recovered, s->recovered);
+    out->overrun = pico_add(out->overrun, s->overrun);
+    out->ceiling = pico_add(out->ceiling, s->ceiling);
+    out->extra = pico_add(out->extra, s->extra);
 }
 
-config_pico span_used(const struct span *s) {
-    return pico_add(s->spent, s->reserved);
-}
-
-config_pico counter_left(const struct budget_counter *c) {
-    return c->amount - span_used(c->now); // neither is negative
-}
-
-// -------------------------------------------------------------------- windows
-
-struct span *counter_span(struct budget_counter *c, uint64_t epoch) {
-    for (size_t i = 0; i < SPANS; i++)
-        if (epoch != 0 && c->spans[i].epoch == epoch)
-            return &c->spans[i];
-    return NULL;
-}
-
-struct span *counter_make_room(struct budget_counter *c) {
-    struct span *oldest = NULL;
-    for (size_t i = 0; i < SPANS; i++) {
-        struct span *s = &c->spans[i];
-        if (s->epoch == 0)
-            return s;
-        if (s != c->now && (oldest == NULL || s->window.end_ms < oldest->window.end_ms))
-            oldest = s;
+void counter_sum(const struct budget_counter *c, int64_t now_ms, struct counter_sums *out) {
+    *out = (struct counter_sums){0};
+    if (!c->many) {
+        add_span(out, c->now);
+        return;
     }
-    return oldest;
+    for (size_t i = 0; i < c->span_count; i++)
+        if (span_counts(c, &c->spans[i], now_ms))
+            add_span(out, &c->spans[i]);
 }
 
-static bool holds(const struct window *w, int64_t now_ms) {
-    return w->start_ms <= now_ms && now_ms < w->end_ms;
+static config_pico amount_with(const struct budget_counter *c, config_pico extra) {
+    config_pico amount = pico_add(c->amount, extra);
+    return amount > 0 ? amount : 0;
 }
 
-// What was spent before the clock was set back further than is remembered may
-// have been spent in the window that it shows now: it counts there as well.
-static config_pico spent_before(const struct budget_counter *c, const struct window *w) {
-    return c->now != NULL && w->start_ms < c->now->window.start_ms ? c->now->spent : 0;
+config_pico counter_left(const struct budget_counter *c, int64_t now_ms) {
+    if (!c->many) // neither is negative
+        return amount_with(c, c->now->extra) - span_used(c->now);
+    struct counter_sums sums;
+    counter_sum(c, now_ms, &sums);
+    return amount_with(c, sums.extra) - pico_add(sums.spent, sums.reserved);
 }
 
-struct span *counter_turn(struct budget_counter *c, int64_t now_ms) {
-    if (c->now != NULL && (c->length_ms == 0 || holds(&c->now->window, now_ms)))
-        return c->now;
-    struct window w = window_at(c->length_ms, now_ms);
-    for (size_t i = 0; i < SPANS; i++)
-        if (c->spans[i].epoch != 0 && c->spans[i].window.start_ms == w.start_ms)
-            return c->now = &c->spans[i];
-    config_pico spent = spent_before(c, &w);
-    struct span *s = counter_make_room(c);
-    bool in_memory = c->tenant->budgets->journal == NULL;
-    *s = (struct span){.window = w,
-                       .epoch = ++c->last_epoch,
-                       .spent = spent,
-                       .confirmed = in_memory ? INT64_MAX : 0};
-    return c->now = s;
+// --------------------------------------------------------------------- waiting
+
+static int64_t leaves_ms(const struct budget_counter *c, const struct span *s) {
+    int64_t at = s->reach_ms > 0 ? pico_add(s->window.end_ms, s->reach_ms) : s->until_ms;
+    if (s == c->now && s->reach_ms == 0)
+        at = s->window.end_ms;
+    return at > s->until_ms ? at : s->until_ms;
 }
 
-static bool is_of_length(const struct span *s, int64_t length_ms) {
-    struct window w = window_at(length_ms, s->window.start_ms);
-    return w.start_ms == s->window.start_ms && w.end_ms == s->window.end_ms;
+// What leaves no later than this.
+static config_pico leaving(const struct budget_counter *c, int64_t at_ms, int64_t now_ms) {
+    config_pico sum = 0;
+    for (size_t i = 0; i < c->span_count; i++) {
+        const struct span *s = &c->spans[i];
+        if (span_counts(c, s, now_ms) && leaves_ms(c, s) <= at_ms)
+            sum = pico_add(sum, span_used(s));
+    }
+    return sum;
 }
 
-// The newest of those that hold now but are of another length; NULL also where
-// one of the right length is there (read from the store, after a change before).
-static struct span *carried_over(struct budget_counter *c, int64_t length_ms, int64_t now_ms) {
-    struct span *best = NULL;
-    for (size_t i = 0; i < SPANS; i++) {
-        struct span *s = &c->spans[i];
-        if (s->epoch == 0 || !holds(&s->window, now_ms))
+// The moment at which so much has left: when a part of it does. 0: too little there.
+static int64_t moment_of(const struct budget_counter *c, config_pico amount, int64_t now_ms) {
+    int64_t best = 0;
+    for (size_t i = 0; i < c->span_count; i++) {
+        const struct span *s = &c->spans[i];
+        if (!span_counts(c, s, now_ms))
             continue;
-        if (is_of_length(s, length_ms))
-            return NULL;
-        if (best == NULL || s->epoch > best->epoch)
-            best = s;
+        int64_t at = leaves_ms(c, s);
+        if ((best == 0 || at < best) && leaving(c, at, now_ms) >= amount)
+            best = at;
     }
     return best;
 }
 
-void counter_set_length(struct budget_counter *c, int64_t length_ms, int64_t now_ms) {
-    if (c->length_ms == length_ms)
-        return;
-    if (c->now != NULL)
-        counter_turn(c, now_ms); // with the old length: what runs now is carried over
-    c->length_ms = length_ms;
-    struct window w = window_at(length_ms, now_ms);
-    struct span *carried = carried_over(c, length_ms, now_ms);
-    for (size_t i = 0; i < SPANS; i++)
-        if (&c->spans[i] != carried && c->spans[i].epoch != 0 &&
-            !is_of_length(&c->spans[i], length_ms))
-            c->spans[i] = (struct span){0};
-    c->now = carried;
-    if (carried != NULL) {
-        carried->window = w;
-        carried->ceiling = 0; // its rows were those of another window
-        if (carried->confirmed != INT64_MAX)
-            carried->confirmed = 0;
+int64_t counter_retry_ms(const struct budget_counter *c, config_pico asked, int64_t now_ms) {
+    if (c->frozen || asked > c->amount || c->shape.length_ms <= 0)
+        return -1; // the next window could not bear it either
+    int64_t at = c->now->window.end_ms;
+    if (c->shape.sliding) {
+        config_pico left = counter_left(c, now_ms);
+        // With an operator's cut it is never late to ask when all has left.
+        at = moment_of(c, left < 0 ? pico_add(asked, -left) : asked - left, now_ms);
+        at = at > 0 ? at : pico_add(c->now->window.end_ms, c->now->reach_ms);
     }
-    counter_turn(c, now_ms);
+    return at > now_ms ? at - now_ms : 0;
 }
 
 // -------------------------------------------------------------------- ceilings
 
 static config_pico step_of(const struct budget_counter *c) {
-    return c->amount / BUDGET_STEPS + 1;
+    return c->amount / (c->budget->by_value != NULL ? STEPS_OF_VALUES : BUDGET_STEPS) + 1;
 }
 
 // At the amount the ceiling need go no higher, unless more than that is used.
 static config_pico ceiling_for(const struct budget_counter *c, const struct span *s) {
-    config_pico used = span_used(s), most = used > c->amount ? used : c->amount;
-    config_pico ceiling = pico_add(used, step_of(c));
+    config_pico used = span_used(s), amount = amount_with(c, s->extra);
+    config_pico most = used > amount ? used : amount;
+    config_pico ceiling = s == c->now ? pico_add(used, step_of(c)) : used;
     return ceiling < most ? ceiling : most;
 }
 
-// Ahead of need by half a step, so that most grants do not wait for the disk.
+// Ahead of need by half a step, so that most grants do not wait for the disk. Where
+// nothing more is to come, what is used is enough.
 bool counter_wants_raise(const struct budget_counter *c, const struct span *s,
                          config_pico *ceiling) {
     if (s->confirming || s->confirmed == INT64_MAX)
         return false;
+    config_pico ahead = s == c->now ? step_of(c) / 2 : 0;
     *ceiling = ceiling_for(c, s);
-    return *ceiling > s->confirmed && s->confirmed - span_used(s) < step_of(c) / 2;
+    return *ceiling > s->confirmed && s->confirmed - span_used(s) < ahead;
 }
 
 // A crash would count what lies between as spent.
@@ -132,27 +116,48 @@ bool counter_wants_lower(const struct budget_counter *c, const struct span *s,
                          config_pico *ceiling) {
     if (s->confirming || s->confirmed == INT64_MAX)
         return false;
+    config_pico spare = s == c->now ? 2 * step_of(c) : 0;
     *ceiling = ceiling_for(c, s);
-    return s->confirmed - span_used(s) > 2 * step_of(c);
+    return s->confirmed - span_used(s) > spare;
 }
 
-// --------------------------------------------------------------------- figures
+// ------------------------------------------------------------------------ views
 
-void counter_view(const struct budget_counter *c, struct budget_view *out) {
-    const struct span *s = c->now;
-    config_pico left = counter_left(c);
-    bool total = s->window.end_ms == INT64_MAX;
-    *out = (struct budget_view){.tenant = c->tenant->name,
-                                .budget = c->name,
-                                .feature = c->feature,
-                                .amount = c->amount,
-                                .spent = s->spent,
-                                .reserved = s->reserved,
-                                .remaining = left > 0 ? left : 0,
-                                .recovered = s->recovered,
-                                .overrun = s->overrun,
-                                .ceiling = s->ceiling,
-                                .window_start_ms = total ? 0 : s->window.start_ms,
-                                .window_end_ms = total ? 0 : s->window.end_ms,
-                                .configured = c->configured};
+static void view_window(const struct budget_counter *c, int64_t now_ms, struct budget_view *out) {
+    if (!c->shape.sliding) {
+        bool total = c->now->window.end_ms == INT64_MAX;
+        out->window_start_ms = total ? 0 : c->now->window.start_ms;
+        out->window_end_ms = total ? 0 : c->now->window.end_ms;
+        return;
+    }
+    int64_t at = moment_of(c, 1, now_ms);
+    out->window_start_ms = now_ms - c->shape.length_ms;
+    out->window_end_ms = at > 0 ? at : now_ms + c->shape.length_ms;
+}
+
+void counter_view(const struct budget_counter *c, int64_t now_ms, struct budget_view *out) {
+    const struct budget *b = c->budget;
+    struct counter_sums sums;
+    counter_sum(c, now_ms, &sums);
+    config_pico left = counter_left(c, now_ms);
+    *out = (struct budget_view){
+        .tenant = b->tenant->name,
+        .budget = b->name,
+        .feature = b->feature,
+        .user = b->user,
+        .value = c->value,
+        .per = b->per == PER_RUN_COST ? CONFIG_PER_RUN : (enum config_budget_per)b->per,
+        .sliding = c->shape.sliding,
+        .frozen = c->frozen,
+        .amount = amount_with(c, sums.extra),
+        .topped_up = sums.extra,
+        .spent = sums.spent,
+        .reserved = sums.reserved,
+        .remaining = left > 0 ? left : 0,
+        .recovered = sums.recovered,
+        .overrun = sums.overrun,
+        .ceiling = sums.ceiling,
+        .configured = b->configured,
+    };
+    view_window(c, now_ms, out);
 }

@@ -22,7 +22,7 @@ static void view_tenant(struct limits_tenant *t, struct limits_view *out) {
                                 .concurrency = f->concurrency > 0 ? f->concurrency : CONFIG_UNSET,
                                 .running = t->running,
                                 .queue = f->queue > 0 ? f->queue : 0,
-                                .queued = t->queued,
+                                .queued = t->queue.count,
                                 .hold_ms = t->hold_us / 1000};
     pthread_mutex_unlock(&t->lock);
 }

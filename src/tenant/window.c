@@ -2,6 +2,8 @@
 // would do it with a lock and a locale.)
 #include "window.h"
 
+#include "zone.h"
+
 static int64_t floor_div(int64_t a, int64_t b) {
     return a / b - (a % b < 0);
 }
@@ -16,13 +18,24 @@ static int64_t first_day(int64_t march_month) {
            719468;
 }
 
-static struct window month_of(int64_t day) {
+static int64_t march_month_of(int64_t day) {
     // A guess from the mean length of a month is at most one off.
     int64_t month = floor_div((day + 719468) * 4800, 146097);
     if (first_day(month) > day)
-        month--;
-    else if (first_day(month + 1) <= day)
-        month++;
+        return month - 1;
+    return first_day(month + 1) <= day ? month + 1 : month;
+}
+
+int64_t window_month_day(int64_t year, int month) {
+    return first_day(year * 12 + month - 3);
+}
+
+int64_t window_year_of(int64_t day) {
+    return floor_div(march_month_of(day) + 2, 12);
+}
+
+static struct window month_of(int64_t day) {
+    int64_t month = march_month_of(day);
     return (struct window){first_day(month) * WINDOW_DAY_MS, first_day(month + 1) * WINDOW_DAY_MS};
 }
 
@@ -34,4 +47,68 @@ struct window window_at(int64_t length_ms, int64_t now_ms) {
     int64_t shift = length_ms == WINDOW_WEEK_MS ? 3 * WINDOW_DAY_MS : 0;
     int64_t start = floor_div(now_ms + shift, length_ms) * length_ms - shift;
     return (struct window){start, start + length_ms};
+}
+
+// -------------------------------------------------------------------- in a zone
+
+// The last change of the local clock in (from, until]; `from` where there is none.
+static int64_t last_change(const struct zone *z, int64_t from, int64_t until) {
+    int64_t next;
+    for (int32_t offset = zone_offset(z, from, &next); next <= until;) {
+        int64_t at = next;
+        int32_t now = zone_offset(z, at, &next);
+        if (now != offset)
+            from = at;
+        offset = now;
+    }
+    return from;
+}
+
+static struct window hour_in_zone(const struct zone *z, int64_t now) {
+    int64_t until, hour = WINDOW_HOUR_MS / 1000;
+    int32_t offset = zone_offset(z, now, &until);
+    int64_t start = floor_div(now + offset, hour) * hour - offset, end = start + hour;
+    int64_t change = last_change(z, now, end - 1);
+    return (struct window){last_change(z, start, now) * 1000, (change > now ? change : end) * 1000};
+}
+
+struct window window_in_zone(const struct zone *zone, int64_t length_ms, int64_t now_ms) {
+    if (length_ms <= 0)
+        return window_at(length_ms, now_ms);
+    int64_t now = floor_div(now_ms, 1000), until;
+    if (length_ms < WINDOW_DAY_MS)
+        return hour_in_zone(zone, now);
+    // Where the clock is set back over midnight a day is entered twice; it begins
+    // when it is entered first, and the one before ends there.
+    struct window local = window_at(length_ms, (now + zone_offset(zone, now, &until)) * 1000);
+    for (;;) {
+        int64_t start = zone_moment(zone, local.start_ms / 1000);
+        int64_t end = zone_moment(zone, local.end_ms / 1000);
+        if (now < start)
+            local = window_at(length_ms, local.start_ms - 1);
+        else if (now >= end)
+            local = window_at(length_ms, local.end_ms);
+        else
+            return (struct window){start * 1000, end * 1000};
+    }
+}
+
+// -------------------------------------------------------------------- by shape
+
+int64_t window_part_ms(int64_t length_ms) {
+    return (length_ms + WINDOW_PARTS - 1) / WINDOW_PARTS;
+}
+
+struct window window_of(const struct window_shape *shape, int64_t now_ms) {
+    if (shape->sliding && shape->length_ms > 0) {
+        int64_t part_ms = window_part_ms(shape->length_ms);
+        int64_t start = floor_div(now_ms, part_ms) * part_ms;
+        return (struct window){start, start + part_ms};
+    }
+    return shape->zone != NULL ? window_in_zone(shape->zone, shape->length_ms, now_ms)
+                               : window_at(shape->length_ms, now_ms);
+}
+
+bool window_shape_equal(const struct window_shape *a, const struct window_shape *b) {
+    return a->length_ms == b->length_ms && a->sliding == b->sliding && a->zone == b->zone;
 }

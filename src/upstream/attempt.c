@@ -26,7 +26,9 @@ const char *attempt_end_name(enum attempt_end end) {
 static struct list *list_of(struct attempt *a) {
     switch (a->state) {
     case ATTEMPT_WAITING:
-        return &a->queue->waiting;
+        return &a->upstream->waiting;
+    case ATTEMPT_ADMITTED:
+        return &a->upstream->admitted;
     case ATTEMPT_RUNNING:
         return &a->upstream->running;
     case ATTEMPT_PAUSED:
@@ -65,20 +67,11 @@ static void list_remove(struct list *l, struct attempt *a) {
         l->last = a->previous;
 }
 
-static void count_waiting(struct attempt *a, int64_t change) {
-    if (a->state != ATTEMPT_WAITING)
-        return;
-    atomic_fetch_add(&a->upstream->waiting_count, change);
-    atomic_fetch_add(&a->upstream->shared->waiting_count, change);
-}
-
 void attempt_go(struct attempt *a, enum attempt_state to) {
     struct list *l = list_of(a);
     if (l != NULL)
         list_remove(l, a);
-    count_waiting(a, -1);
     a->state = to;
-    count_waiting(a, 1);
     l = list_of(a);
     if (l != NULL)
         list_append(l, a);
@@ -140,12 +133,13 @@ struct attempt *attempt_start(struct upstream *u, const struct attempt_request *
         attempt_end_with(a, ATTEMPT_BAD_REQUEST, "the method or the path cannot be sent");
         return a;
     }
-    // Who waits already goes first; and libcurl begins nothing from within a callback.
-    if (!u->in_curl && a->queue->waiting.first == NULL && queue_take_place(a)) {
-        transfer_start(a);
-    } else {
-        attempt_go(a, ATTEMPT_WAITING);
-        upstream_kick(u);
+    if (places_enter(a, request->tenant, request->weight)) {
+        if (!u->in_curl) {
+            transfer_start(a);
+        } else { // libcurl begins nothing from within a callback
+            attempt_go(a, ATTEMPT_ADMITTED);
+            upstream_kick(u);
+        }
     }
     upstream_start_sweep(u);
     return a;
@@ -156,6 +150,8 @@ struct attempt *attempt_start(struct upstream *u, const struct attempt_request *
 void attempt_end_with(struct attempt *a, enum attempt_end end, const char *why) {
     a->end = end;
     a->why = why;
+    if (a->state == ATTEMPT_WAITING)
+        places_leave(a); // nobody gives it a place any more
     attempt_go(a, ATTEMPT_ENDING);
     upstream_kick(a->upstream);
 }
@@ -181,9 +177,10 @@ void attempt_report(struct attempt *a) {
         .body_bytes = a->body_bytes,
     };
     attempt_go(a, ATTEMPT_DONE);
+    places_note_end(a, now);
     // The place is free before the caller starts its next attempt.
     transfer_stop(a);
-    queue_give_place_back(a);
+    places_leave(a);
     a->events->on_done(a->arg, &result);
     arena_free(a->arena);
 }
@@ -191,7 +188,7 @@ void attempt_report(struct attempt *a) {
 void attempt_destroy(struct attempt *a) {
     attempt_go(a, ATTEMPT_DONE);
     transfer_stop(a);
-    queue_give_place_back(a);
+    places_leave(a);
     arena_free(a->arena);
 }
 
@@ -213,7 +210,7 @@ void attempt_cancel(struct attempt *a) {
 // ------------------------------------------------------------ back-pressure
 
 void attempt_pause(struct attempt *a) {
-    a->starts_paused = a->state == ATTEMPT_WAITING;
+    a->starts_paused = a->state == ATTEMPT_WAITING || a->state == ATTEMPT_ADMITTED;
     if (a->state == ATTEMPT_RUNNING)
         curl_easy_pause(a->handle->easy, CURLPAUSE_RECV);
     if (a->state == ATTEMPT_RUNNING || a->state == ATTEMPT_RESUMING)
@@ -235,8 +232,7 @@ static bool past(uint64_t since_ms, int64_t timeout_ms, uint64_t now_ms) {
     return timeout_ms > 0 && now_ms >= since_ms + (uint64_t)timeout_ms;
 }
 
-// When the request began to be sent: the connect phase has its own timeout.
-static uint64_t sending_since(const struct attempt *a) {
+uint64_t attempt_sending_since(const struct attempt *a) {
     curl_off_t us = 0;
     curl_easy_getinfo(a->handle->easy, CURLINFO_PRETRANSFER_TIME_T, &us);
     return us > 0 ? a->running_ms + (uint64_t)us / 1000 : 0;
@@ -251,7 +247,7 @@ static void check_answer(struct attempt *a, uint64_t now_ms) {
     }
     if (!past(a->running_ms, t->first_byte_timeout_ms, now_ms))
         return; // cheap, and nearly always so
-    uint64_t since = sending_since(a);
+    uint64_t since = attempt_sending_since(a); // the connect phase has its own timeout
     if (since > 0 && past(since, t->first_byte_timeout_ms, now_ms))
         attempt_end_with(a, ATTEMPT_FIRST_BYTE_TIMEOUT, "no answer within first_byte_timeout");
 }

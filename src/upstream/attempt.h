@@ -8,13 +8,16 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "adaptive.h"
+#include "fair.h"
 #include "farthing/upstream.h"
 
 // Each state but the first and the last is a list that the attempt stands on;
 // attempt_go alone moves it.
 enum attempt_state {
     ATTEMPT_NEW,
-    ATTEMPT_WAITING,  // for a place among max_inflight (its queue's list)
+    ATTEMPT_WAITING,  // for a place among max_inflight
+    ATTEMPT_ADMITTED, // has one, and begins with the loop's next turn
     ATTEMPT_RUNNING,  // libcurl has it
     ATTEMPT_PAUSED,   // libcurl has it, and shall hand over no body
     ATTEMPT_RESUMING, // was paused, goes on with the loop's next turn
@@ -27,10 +30,22 @@ struct list {
     struct attempt *first, *last;
 };
 
-// A target's count, shared by all loops; lives as long as upstream_shared.
+// A target's places, shared by all loops; lives as long as upstream_shared. What
+// each attempt writes, what it only reads, and what it touches when there is no
+// place lie apart.
 struct slot {
-    char *name;
-    _Atomic int64_t inflight;
+    _Alignas(64) _Atomic int64_t inflight;
+    // Written under the lock.
+    _Alignas(64) _Atomic int64_t limit; // of inflight, in force now; 0: none
+    _Atomic int64_t waiting;
+    _Atomic int64_t setting; // twice the max_inflight that was seen last, plus 1 for adaptive
+    // Held for the queue's arithmetic and for posting mail, never while anybody
+    // else's code runs.
+    _Alignas(64) pthread_mutex_t lock;
+    struct fair fair;         // of waiters
+    struct adaptive adaptive; // all 0 until it is wanted
+    struct slice name;
+    struct slot *next; // of all; does not change
 };
 
 // A libcurl handle with its constant options; reused for the same target, for
@@ -43,11 +58,9 @@ struct handle {
     unsigned number;            // among its target's, from 1; 0: for one attempt only
 };
 
-// One target as this loop knows it: who waits for a place there, in order of
-// coming, and the handles that serve it.
+// One target as this loop knows it, and the handles that serve it.
 struct queue {
     struct slot *slot;
-    struct list waiting;
     struct handle *spare; // the last used first: its connection is the warmest
     size_t spare_count;
     unsigned handles_made;
@@ -74,8 +87,9 @@ struct attempt {
     void *arg;
     struct arena *arena;
     struct queue *queue;
+    struct waiter *waiter; // in the slot's queue, NULL: not
     bool holds_place;
-    bool starts_paused; // was paused while it waited
+    bool starts_paused; // was paused before it began
     struct handle *handle;
     struct shard *shard; // that the handle is with
 
@@ -122,25 +136,21 @@ struct upstream {
     struct shard shards[SHARDS]; // the first for TLS
     char *default_ca;            // libcurl's
     struct event *kick, *sweep;
-    bool kicked, sweeping;
+    bool kicked, kicking, sweeping;
+    unsigned kicks_in_a_row;
     bool in_curl; // libcurl may be calling back, and takes no calls for other transfers
-    struct list running, paused, resuming, ending, doomed;
+    struct list waiting, admitted, running, paused, resuming, ending, doomed;
     struct table *queues_by_name;
     struct queue *queues;
     struct watch **watches; // by file descriptor
     size_t watch_cap;
     struct mailbox *mailbox;
-    struct mail room_mail; // "there may be a place": at most once in the box
-    _Atomic bool room_mail_posted;
-    struct upstream *next; // of the shared list
-    _Atomic int64_t waiting_count;
 };
 
 struct upstream_shared {
-    pthread_mutex_t lock; // slots and the list; not held while calling out
-    struct table *slots;
-    struct upstream *upstreams;
-    _Atomic int64_t waiting_count; // on all loops
+    pthread_mutex_t lock; // of the two; not held while calling out
+    struct table *slots_by_name;
+    struct slot *slots; // newest first, never taken away
 };
 
 // upstream.c
@@ -157,10 +167,18 @@ void shard_run_when_due(struct shard *s, uint64_t now_ms);
 // queue.c
 struct queue *queue_find(struct upstream *u, struct slice name);
 void queue_free_all(struct upstream *u);
-bool queue_take_place(struct attempt *a);
-void queue_give_place_back(struct attempt *a);
-void queue_admit(struct upstream *u); // starts those for whom there is a place
-void queue_on_room_mail(struct mail *m);
+
+// places.c
+struct slot *slot_find(struct upstream_shared *s, struct slice name);
+void slot_free_all(struct upstream_shared *s);
+// True: it has a place. False: it is WAITING, or ADMITTED already.
+bool places_enter(struct attempt *a, struct slice tenant, unsigned weight) FARTHING_MUST_CHECK;
+void places_leave(struct attempt *a); // gives back its place or its seat in the queue, if any
+// The provider's answers, which an adaptive limit follows.
+void places_note_head(struct attempt *a);
+void places_note_end(struct attempt *a, uint64_t now_ms);
+// After the last attempt of a loop: nobody touches its mailbox any more.
+void places_wait_for_posters(struct upstream *u);
 
 // fields.c
 bool fields_is_token(struct slice s);
@@ -186,6 +204,8 @@ void attempt_end_with(struct attempt *a, enum attempt_end end, const char *why);
 void attempt_report(struct attempt *a); // calls on_done, frees
 void attempt_destroy(struct attempt *a);
 void attempt_check_time(struct attempt *a, uint64_t now_ms); // ends it when it is overdue
+// When the request began to be sent, the connect phase being over; 0: not yet.
+uint64_t attempt_sending_since(const struct attempt *a);
 
 // watch.c
 int watch_socket(CURL *easy, curl_socket_t fd, int what, void *shard, void *watch);

@@ -25,6 +25,7 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *arg) {
     if (had_head || !a->answer.done)
         return all;
     a->head_ms = a->progress_ms;
+    places_note_head(a);
     struct attempt_head head = {a->answer.status, a->answer.fields, a->answer.count};
     a->events->on_head(a->arg, &head);
     return attempt_is_live(a) ? all : 0;

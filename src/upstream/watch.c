@@ -64,6 +64,10 @@ int watch_socket(CURL *easy, curl_socket_t fd, int what, void *shard, void *watc
     struct watch *w = watch_of(s->upstream, fd);
     w->shard = s;
     w->wanted = what != CURL_POLL_REMOVE;
+    // Given up while connecting: libcurl (7.88) has closed it, not through
+    // watch_close, and the number may come back as a socket of its own.
+    if (!w->wanted && !w->reads)
+        w->connection = false;
     set(&w->writable, &w->writes, what == CURL_POLL_OUT || what == CURL_POLL_INOUT);
     // Reading stays on while a connection is idle; a paused transfer (CURL_POLL_NONE) must not
     // be woken by what it does not want to read.

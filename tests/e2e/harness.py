@@ -3,6 +3,7 @@
 A Provider is a raw TCP server: each test gives it a function that gets the
 parsed request and writes whatever bytes it likes, well-formed or not.
 """
+import hashlib
 import http.client
 import json
 import os
@@ -17,6 +18,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from decimal import Decimal
 
 FARTHING = os.path.abspath(os.environ.get("FARTHING", "build/farthing"))
 FARTHINGCTL = os.path.abspath(os.environ.get("FARTHINGCTL", "build/farthingctl"))
@@ -251,6 +253,27 @@ log {{ cost_log = "{self.cost_log}" prices = "{PRICES}" level = "debug" {log} }}
             return lines if len(lines) >= count else None
         return [json.loads(line) for line in eventually(read, f"{count} cost rows")]
 
+    def get(self, path):
+        """The JSON that the admin address shows there."""
+        with urllib.request.urlopen(self.admin + path, timeout=WAIT) as answer:
+            return json.loads(answer.read())
+
+    def budgets(self, name=None):
+        """Each counter of the budgets (of this name), its figures as decimals."""
+        found = [b for b in self.get("/budgets")["budgets"] if name in (None, b["budget"])]
+        for b in found:
+            b.update({k[:-4]: Decimal(v) for k, v in b.items() if k.endswith("_usd")})
+        return found
+
+    def budget(self, name="daily"):
+        """The one counter of a budget."""
+        (counter,) = self.budgets(name)
+        return counter
+
+    def nothing_reserved(self):
+        """Waits until no budget holds anything for a request."""
+        eventually(lambda: not any(b["reserved"] for b in self.budgets()), "the end of reservations")
+
     def metrics(self):
         with urllib.request.urlopen(self.admin + "/metrics") as answer:
             return answer.read().decode()
@@ -348,6 +371,21 @@ class Answer:
 
 def question(text="hello", model="openai/gpt-4o-mini", **more):
     return {"model": model, "messages": [{"role": "user", "content": text}], **more}
+
+
+def tenant(name, limits="", keys=1):
+    """A tenant section; its keys are those of key(name), key(name, 1), ..."""
+    hashes = (hashlib.sha256(key_text(name, i).encode()).hexdigest() for i in range(keys))
+    listed = ", ".join(f'"sha256:{digest}"' for digest in hashes)
+    return f'tenant "{name}" {{ keys = {{{listed}}} {limits} }}\n'
+
+
+def key_text(name, n=0):
+    return f"key-of-{name}" + (f"-{n}" if n else "")
+
+
+def key(name, n=0):
+    return {"Authorization": f"Bearer {key_text(name, n)}"}
 
 
 def free_port():

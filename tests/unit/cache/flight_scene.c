@@ -53,13 +53,27 @@ static void on_alone(void *arg) {
 
 const struct flight_callbacks person_callbacks = {on_more, on_finish, on_promote, on_alone};
 
-struct person *join_key(struct world *w, size_t i, bool streams, uint64_t key) {
+static struct person *join(struct world *w, size_t i, uint64_t key, struct flight_member member) {
     struct person *p = &w->people[i];
     struct cache_key k = key_number(key);
-    const struct flight_member member = {w->box, streams, &person_callbacks, p};
+    member.box = w->box;
+    member.on = &person_callbacks;
+    member.arg = p;
     p->seat = flight_join(w->all, &k, &member, &p->role);
+    bool seated = p->role == FLIGHT_LEADER || p->role == FLIGHT_FOLLOWER;
+    assert_int_equal(p->seat != NULL, seated);
     assert_int_equal(p->told.len, 0);
     return p;
+}
+
+struct person *join_key(struct world *w, size_t i, bool streams, uint64_t key) {
+    return join(w, i, key, (struct flight_member){.streams = streams});
+}
+
+struct person *join_as(struct world *w, size_t i, bool streams, enum flight_wish wish,
+                       bool keep_all) {
+    return join(w, i, 0,
+                (struct flight_member){.streams = streams, .wish = wish, .keep_all = keep_all});
 }
 
 struct person *join_stream(struct world *w, size_t i) {
@@ -122,7 +136,7 @@ int set_up(void **state) {
     struct world *w = base_calloc(1, sizeof *w);
     w->loop = event_base_new();
     w->box = mailbox_new(w->loop);
-    w->all = flights_new(&(struct flights_options){JOIN_BYTES, HOLD_BYTES});
+    w->all = flights_new(&(struct flights_options){JOIN_BYTES, KEEP_BYTES, HOLD_BYTES});
     for (size_t i = 0; i < SEATS; i++)
         w->people[i].world = w;
     *state = w;

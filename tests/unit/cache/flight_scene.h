@@ -9,7 +9,7 @@
 
 #include "farthing/flight.h"
 
-enum { JOIN_BYTES = 20000, HOLD_BYTES = 40000, SEATS = 8 };
+enum { JOIN_BYTES = 20000, KEEP_BYTES = 100000, HOLD_BYTES = 40000, SEATS = 8 };
 
 struct world;
 
@@ -39,6 +39,9 @@ extern const struct flight_callbacks person_callbacks;
 void leave(struct person *p);
 void read_all(struct person *p);
 struct person *join_key(struct world *w, size_t i, bool streams, uint64_t key);
+// With a wish; there may be no seat.
+struct person *join_as(struct world *w, size_t i, bool streams, enum flight_wish wish,
+                       bool keep_all);
 struct person *join_stream(struct world *w, size_t i);
 struct person *join_whole(struct world *w, size_t i);
 struct person *join_leader(struct world *w, size_t i);

@@ -5,7 +5,7 @@ enum { MEMORY_BYTES = 8 << 20 };
 static char filler[MEMORY_BYTES];
 
 static struct cache *memory_only(int64_t bytes, int64_t max_entry) {
-    return cache_new(&(struct cache_options){bytes, max_entry, NULL});
+    return cache_new(&(struct cache_options){.memory_bytes = bytes, .max_entry_bytes = max_entry});
 }
 
 static void insert(struct cache *c, uint64_t n, struct slice body) {

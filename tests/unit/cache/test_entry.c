@@ -36,6 +36,9 @@ static void check_same(const struct cache_answer *a, const struct cache_answer *
     assert_slice_equal(a->model, b->model);
     assert_slice_equal(a->tier, b->tier);
     assert_slice_equal(a->finish_reason, b->finish_reason);
+    assert_slice_equal(a->request_id, b->request_id);
+    assert_int_equal(a->status, b->status);
+    assert_memory_equal(a->fingerprint, b->fingerprint, DIGEST_LEN);
     assert_int_equal(a->cost_known, b->cost_known);
     assert_int_equal(a->cost_pico, b->cost_pico);
     assert_int_equal(a->created_ms, b->created_ms);
@@ -64,6 +67,9 @@ static struct cache_answer every_field(void) {
     a.created_ms = INT64_MIN;
     a.expires_ms = -1;
     a.usage = (struct api_usage){true, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
+    a.status = CACHE_STATUS_MAX;
+    a.request_id = SLICE("01JZZZZZZZZZZZZZZZZZZZZZZZ");
+    memset(a.fingerprint, 0xfe, DIGEST_LEN);
     return a;
 }
 
@@ -191,9 +197,15 @@ static void test_other_key_is_refused(void **state) {
     buffer_free(&b);
 }
 
-// Where the numbers stand: magic, endpoint, cost_known, usage.known, 13 others,
-// 6 lengths.
-enum { AT_ENDPOINT = 8, AT_COST_KNOWN = 16, AT_USAGE_KNOWN = 24, AT_LENGTHS = 32 + 13 * 8 };
+// Where the numbers stand: magic, endpoint, cost_known, usage.known, status, 13
+// others, 7 lengths.
+enum {
+    AT_ENDPOINT = 8,
+    AT_COST_KNOWN = 16,
+    AT_USAGE_KNOWN = 24,
+    AT_STATUS = 32,
+    AT_LENGTHS = 40 + 13 * 8,
+};
 
 static void test_nonsense_with_a_right_checksum_is_refused(void **state) {
     (void)state;
@@ -205,6 +217,8 @@ static void test_nonsense_with_a_right_checksum_is_refused(void **state) {
         {AT_ENDPOINT, API_ENDPOINT_COUNT},      {AT_ENDPOINT, UINT64_MAX},
         {AT_COST_KNOWN, 2},                     {AT_COST_KNOWN, UINT64_MAX},
         {AT_USAGE_KNOWN, 2},                    {AT_LENGTHS, UINT64_MAX},
+        {AT_STATUS, CACHE_STATUS_MAX + 1},      {AT_STATUS, UINT64_MAX},
+        {AT_STATUS, (UINT64_C(1) << 32) + 200}, {AT_LENGTHS + 48, UINT64_MAX},
         {AT_LENGTHS, 0},                        {AT_LENGTHS + 40, 5},
         {AT_LENGTHS + 40, UINT64_MAX - 7},      {AT_LENGTHS + 40, 0},
     };
@@ -224,6 +238,27 @@ static void test_nonsense_with_a_right_checksum_is_refused(void **state) {
     buffer_free(&b);
 }
 
+// As the version before wrote them: without status, fingerprint and request's
+// id. Its bytes must not be taken for a shorter entry of today's.
+static void test_an_older_version_is_not_there(void **state) {
+    (void)state;
+    struct cache_answer a = plain();
+    struct buffer now = encoded(&a), then = {0};
+    enum { LENGTHS = 7 * 8, OLD_LENGTHS = 6 * 8 };
+    BUFFER_LITERAL(&then, "FTHENT02");
+    buffer_append(&then, slice_make(now.ptr + AT_ENDPOINT, AT_STATUS - AT_ENDPOINT));
+    buffer_append(&then, slice_make(now.ptr + AT_STATUS + 8, AT_LENGTHS - AT_STATUS - 8));
+    buffer_append(&then, slice_make(now.ptr + AT_LENGTHS, OLD_LENGTHS));
+    buffer_append(&then, slice_from(buffer_slice(&now), AT_LENGTHS + LENGTHS + DIGEST_LEN));
+    seal(&then);
+    assert_false(is_accepted_exact(buffer_slice(&then)));
+    memcpy(then.ptr, now.ptr, 8); // nor when it claims to be of this version
+    seal(&then);
+    assert_false(is_accepted_exact(buffer_slice(&then)));
+    buffer_free(&now);
+    buffer_free(&then);
+}
+
 static void test_references(void **state) {
     (void)state;
     struct cache_answer a = plain();
@@ -239,8 +274,8 @@ static void test_size_counts_everything(void **state) {
     struct cache_answer a = nothing();
     size_t empty = entry_size(&a);
     assert_true(empty >= sizeof(struct cache_entry));
-    struct slice *const strings[] = {&a.body, &a.content_type, &a.provider,
-                                     &a.model, &a.tier,        &a.finish_reason};
+    struct slice *const strings[] = {&a.body, &a.content_type,  &a.provider,  &a.model,
+                                     &a.tier, &a.finish_reason, &a.request_id};
     for (size_t i = 0; i < FARTHING_COUNT(strings); i++) {
         *strings[i] = SLICE("ten bytes!");
         assert_int_equal(entry_size(&a), empty + 10 * (i + 1));
@@ -257,6 +292,7 @@ int main(void) {
         cmocka_unit_test(test_every_flipped_bit_is_refused),
         cmocka_unit_test(test_other_key_is_refused),
         cmocka_unit_test(test_nonsense_with_a_right_checksum_is_refused),
+        cmocka_unit_test(test_an_older_version_is_not_there),
         cmocka_unit_test(test_references),
         cmocka_unit_test(test_size_counts_everything),
     };

@@ -26,7 +26,8 @@ static void keys_that_share_a_bucket_are_apart(void **state) {
     struct flight *seats[3];
     struct cache_key keys[3] = {{{1, 2}}, {{1, 2, 3}}, {{1, 2, 4}}};
     for (size_t i = 0; i < 3; i++) {
-        const struct flight_member member = {w->box, true, &person_callbacks, &w->people[i]};
+        const struct flight_member member = {
+            .box = w->box, .streams = true, .on = &person_callbacks, .arg = &w->people[i]};
         seats[i] = flight_join(w->all, &keys[i], &member, &role);
         assert_int_equal(role, FLIGHT_LEADER);
     }
@@ -123,7 +124,7 @@ static void pieces_of_any_size_arrive_in_order(void **state) {
     struct world *w = *state;
     static const size_t sizes[] = {1, 4095, 1, 1, 4096, 4097, 8191, 3, 65536, 65537, 1 << 20, 5};
     flights_free(w->all);
-    w->all = flights_new(&(struct flights_options){4 << 20, 0});
+    w->all = flights_new(&(struct flights_options){.join_bytes = 4 << 20});
     struct person *leader = join_leader(w, 0), *eager = join_stream(w, 1);
     struct buffer sent = {0};
     eager->reads = true;

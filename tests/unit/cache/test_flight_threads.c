@@ -29,7 +29,7 @@ struct seat {
     struct worker *worker;
     struct flight *flight; // NULL: free
     uint64_t key;
-    bool streams, leads;
+    bool streams, leads, unshared;
     enum ending ending;
     // As a leader.
     bool begun, alone;
@@ -47,12 +47,13 @@ struct worker {
     struct seat seats[SEATS];
     unsigned wrong;
     unsigned joined, led, promoted, finished, refused, failed, behind, alone, whole_streams;
+    unsigned unseated, full;
     char *piece;
 };
 
 static struct flights *all;
 static pthread_barrier_t start;
-static _Atomic int leaders[KEYS];
+static _Atomic int leaders[KEYS][2]; // of shared and of unshared purchases
 static _Atomic uint64_t last_purchase;
 
 static char byte_at(uint64_t purchase, uint64_t position) {
@@ -69,7 +70,7 @@ static void expect(struct worker *w, bool truth, const char *what) {
 // ----------------------------------------------------------------- leading
 
 static void start_leading(struct seat *s) {
-    int before = atomic_fetch_add(&leaders[s->key], 1);
+    int before = atomic_fetch_add(&leaders[s->key][s->unshared], 1);
     expect(s->worker, before == 0 || !s->worker->setting->one_leader, "two leaders at once");
     s->leads = true;
     s->purchase = atomic_fetch_add(&last_purchase, 1) + 1;
@@ -78,7 +79,7 @@ static void start_leading(struct seat *s) {
 // Before it ends: from within flight_finish on another may lead.
 static void stop_leading(struct seat *s) {
     if (s->leads)
-        atomic_fetch_sub(&leaders[s->key], 1);
+        atomic_fetch_sub(&leaders[s->key][s->unshared], 1);
     s->leads = false;
 }
 
@@ -227,15 +228,35 @@ static const struct flight_callbacks callbacks = {on_more, on_finish, on_promote
 
 // ----------------------------------------------------------------- workers
 
+static enum flight_wish some_wish(void) {
+    static const enum flight_wish wishes[] = {FLIGHT_SHARE, FLIGHT_SHARE, FLIGHT_LEAD_ONLY,
+                                              FLIGHT_FIND, FLIGHT_FIND};
+    return wishes[random_below(FARTHING_COUNT(wishes))];
+}
+
 static void join(struct worker *w, struct seat *s) {
     uint64_t n = random_below(KEYS);
+    enum flight_wish wish = some_wish();
     *s = (struct seat){.worker = w, .key = n, .streams = random_below(3) > 0};
+    s->unshared = wish != FLIGHT_SHARE;
     struct cache_key key = key_number(n);
-    const struct flight_member member = {w->box, s->streams, &callbacks, s};
+    const struct flight_member member = {.box = w->box,
+                                         .streams = s->streams,
+                                         .on = &callbacks,
+                                         .arg = s,
+                                         .wish = wish,
+                                         .keep_all = random_below(3) == 0};
     enum flight_role role;
     s->flight = flight_join(all, &key, &member, &role);
     w->joined++;
-    if (role == FLIGHT_FOLLOWER)
+    w->unseated += role == FLIGHT_ALONE;
+    w->full += role == FLIGHT_FULL;
+    expect(w, (s->flight != NULL) == (role == FLIGHT_LEADER || role == FLIGHT_FOLLOWER),
+           "a role and no seat for it");
+    expect(w, role != FLIGHT_ALONE || wish == FLIGHT_LEAD_ONLY, "alone without the wish");
+    expect(w, role != FLIGHT_FULL || member.keep_all, "turned away without keeping");
+    expect(w, role != FLIGHT_FOLLOWER || wish != FLIGHT_LEAD_ONLY, "a first try that follows");
+    if (role != FLIGHT_LEADER)
         return;
     w->led++;
     start_leading(s);
@@ -293,6 +314,8 @@ static void add(struct worker *sum, const struct worker *w) {
     sum->behind += w->behind;
     sum->alone += w->alone;
     sum->whole_streams += w->whole_streams;
+    sum->unseated += w->unseated;
+    sum->full += w->full;
 }
 
 static void run_with(const struct setting *setting, struct worker *sum) {
@@ -325,11 +348,12 @@ static void run_with(const struct setting *setting, struct worker *sum) {
         add(sum, w);
     }
     for (size_t i = 0; i < KEYS; i++)
-        assert_int_equal(leaders[i], 0);
+        assert_int_equal(leaders[i][0] + leaders[i][1], 0);
     assert_int_equal(sum->wrong, 0);
     // Each of what the test is for has happened.
     assert_true(sum->led > 100 && sum->promoted > 100 && sum->finished > 100);
     assert_true(sum->refused > 0 && sum->failed > 0 && sum->alone > 0 && sum->whole_streams > 0);
+    assert_true(sum->unseated > 0);
     pthread_barrier_destroy(&start);
     free(workers);
 }
@@ -337,15 +361,15 @@ static void run_with(const struct setting *setting, struct worker *sum) {
 static void streams_that_anyone_may_join(void **state) {
     (void)state;
     struct worker sum = {0};
-    run_with(&(struct setting){{1 << 20, 0}, 30000, true}, &sum);
+    run_with(&(struct setting){{.join_bytes = 1 << 20}, 30000, true}, &sum);
     assert_int_equal(sum.behind, 0);
 }
 
 static void streams_that_get_full(void **state) {
     (void)state;
     struct worker sum = {0};
-    run_with(&(struct setting){{6000, 12000}, 60000, false}, &sum);
-    assert_true(sum.behind > 0);
+    run_with(&(struct setting){{6000, 20000, 12000}, 60000, false}, &sum);
+    assert_true(sum.behind > 0 && sum.full > 0);
 }
 
 int main(void) {

@@ -25,7 +25,7 @@ static void start(struct process *p) {
     if (p->store == NULL)
         fail_msg("%s", err.text);
     p->client = store_client_new(p->store, p->loop);
-    p->cache = cache_new(&(struct cache_options){MEMORY_BYTES, 0, p->store});
+    p->cache = cache_new(&(struct cache_options){.memory_bytes = MEMORY_BYTES, .store = p->store});
 }
 
 static void stop(struct process *p) {
@@ -342,6 +342,48 @@ static void test_two_look_ups_one_entry(void **state) {
     cache_entry_release(second);
 }
 
+// Results under idempotency keys: a space of their own over the same store, and
+// hardly any memory before it.
+static void test_two_caches_over_one_store(void **state) {
+    struct process *p = *state;
+    struct cache *exact = p->cache;
+    struct cache_key key = key_number(1);
+    size_t len = MEMORY_BYTES; // over what memory takes at all
+    char *large = base_calloc(1, len);
+    struct cache_answer a = answer_of(SLICE("{\"error\":{}}"));
+    a.status = 400;
+    a.request_id = SLICE("01JABCDEFGHJKMNPQRSTVWXYZ0");
+    memset(a.fingerprint, 0xab, DIGEST_LEN);
+    insert(p, 1, SLICE("{\"by\":\"content\"}"));
+    const struct cache_options own = {
+        .memory_bytes = 1 << 20, .max_entry_bytes = 64 << 20, .store = p->store, .space = "second"};
+    for (unsigned opened = 0; opened < 2; opened++) {
+        p->cache = cache_new(&own);
+        if (opened == 0) {
+            assert_false(is_stored(p, 1));
+            cache_insert(p->cache, &key, &a);
+            insert(p, 2, slice_make(large, len));
+            assert_false(is_in_memory(p, 2));
+        }
+        struct cache_entry *e = look_up(p, 1), *e2 = look_up(p, 2);
+        assert_non_null(e);
+        const struct cache_answer *found = cache_entry_answer(e);
+        assert_int_equal(found->status, 400);
+        assert_slice_equal(found->request_id, a.request_id);
+        assert_memory_equal(found->fingerprint, a.fingerprint, DIGEST_LEN);
+        assert_slice_equal(found->body, a.body);
+        assert_non_null(e2);
+        assert_int_equal(cache_entry_answer(e2)->body.len, len);
+        cache_entry_release(e);
+        cache_entry_release(e2);
+        cache_purge(exact); // the other's affair
+        cache_free(p->cache);
+    }
+    p->cache = exact;
+    assert_false(is_stored(p, 1));
+    free(large);
+}
+
 static void test_many(void **state) {
     struct process *p = *state;
     enum { MANY = 3000 };
@@ -381,6 +423,7 @@ int main(void) {
         STORED(test_refresh_wins_over_a_look_up_on_its_way),
         STORED(test_removal_wins_over_a_look_up_on_its_way),
         STORED(test_two_look_ups_one_entry),
+        STORED(test_two_caches_over_one_store),
         STORED(test_many),
     };
     log_set_level(LOG_ERROR);

@@ -76,7 +76,7 @@ static void *work(void *arg) {
 }
 
 static void run_on(int64_t memory_bytes) {
-    cache = cache_new(&(struct cache_options){memory_bytes, 0, NULL});
+    cache = cache_new(&(struct cache_options){.memory_bytes = memory_bytes});
     struct worker workers[THREADS] = {0};
     for (size_t i = 0; i < THREADS; i++) {
         workers[i].seed = 100 + i;

@@ -122,7 +122,12 @@ static void the_contract_s_sample_is_accepted(void **state) {
     assert_true(warns(c, "t.conf:9: warning: budget_percent is checked but not enforced"));
     assert_true(warns(c, "t.conf:14: warning: balance"));
     assert_true(warns(c, "t.conf:25: warning: fallback_temperature"));
-    assert_true(warns(c, "t.conf:34: warning: amount"));
+    static const int enforced[] = {12, 26, 27, 31, 32, 33, 34, 35}; // caps, limits, budgets
+    for (size_t i = 0; i < FARTHING_COUNT(enforced); i++) {
+        char where[32];
+        snprintf(where, sizeof where, "t.conf:%d: ", enforced[i]);
+        assert_false(warns(c, where));
+    }
     assert_false(warns(c, "attempts"));
     config_unref(c);
 }

@@ -14,6 +14,9 @@
 
 enum { TURNS_MAX = 24, WORDS = 4 }; // by then every case has come to its own end
 
+// SHA-256 of "k".
+#define KEY_DIGEST "8254c329a92850f6d539dd376f4816ee2764517da5e0235514af433164480d7a"
+
 struct world {
     struct event_base *loop;
     char directory[64], cost_log[96];
@@ -22,6 +25,9 @@ struct world {
     struct upstream_shared *upstream;
     struct limits *limits;
     struct flights *flights;
+    struct budgets *budgets;
+    struct runs *runs;
+    struct estimator *estimator;
     struct mailbox *mailbox;
     const struct config *config;
     struct mock *mock;
@@ -57,19 +63,35 @@ static struct world *world_new(const char *route) {
                   "provider \"mock\" { base_url = \"http://127.0.0.1:%u/v1\" api_key = \"k\"\n"
                   "  retry { attempts = 2 backoff = \"1ms\" backoff_max = \"1ms\" } }\n"
                   "model \"mock/m\" { input_price = \"1 usd\" output_price = \"1 usd\" }\n"
-                  "route \"r\" { %s }\n",
+                  "route \"r\" { %s }\n"
+                  "tenant \"acme\" { keys = {\"sha256:" KEY_DIGEST "\"} concurrency = 50\n"
+                  "  tokens = \"1000000/min\" run { max_steps = 1000000 }\n"
+                  "  budget \"all\" { amount = \"1000 usd\" window = \"total\" } }\n",
                   provider_port, route);
     w->config = config_load_text(buffer_slice(&text), "routing.conf", &messages);
     assert_non_null(w->config);
     buffer_free(&text);
     buffer_free(&messages);
-    w->cache = cache_new(&(struct cache_options){1 << 20, 1 << 18, NULL});
+    w->cache = cache_new(&(struct cache_options){.memory_bytes = 1 << 20, .max_entry_bytes = 1 << 18});
     w->upstream = upstream_shared_new();
     w->limits = limits_new();
     limits_configure(w->limits, w->config);
     w->flights = flights_new(&(struct flights_options){.join_bytes = 1 << 20});
     w->mailbox = mailbox_new(w->loop);
-    struct flow_shared shared = {w->cache, NULL, w->ledger, w->upstream, w->limits, w->flights};
+    w->budgets = budgets_open(NULL, &err);
+    budgets_configure(w->budgets, w->config);
+    w->runs = runs_open(NULL, &err);
+    w->estimator = estimator_new();
+    struct flow_shared shared = {
+        .cache = w->cache,
+        .ledger = w->ledger,
+        .upstream = w->upstream,
+        .limits = w->limits,
+        .flights = w->flights,
+        .budgets = w->budgets,
+        .runs = w->runs,
+        .estimator = w->estimator,
+    };
     w->flow = flow_new(w->loop, w->mailbox, &shared, w->config, NULL);
     w->server = serve(w, flow_handler(w->flow), &w->port);
     return w;
@@ -81,6 +103,26 @@ static int64_t rows(struct world *w) {
     return stats.rows;
 }
 
+static void assert_no_place_is_held(void *arg, const struct limits_view *view) {
+    (void)arg;
+    assert_int_equal(view->running, 0);
+    assert_int_equal(view->queued, 0);
+}
+
+static void assert_no_money_is_held(void *arg, const struct budget_view *view) {
+    int64_t *budgets_seen = arg;
+    assert_int_equal(view->reserved, 0);
+    ++*budgets_seen;
+}
+
+// Whatever way the exchanges ended, each gave back what it had, once.
+static void assert_nothing_is_held(struct world *w) {
+    int64_t budgets_seen = 0;
+    limits_visit(w->limits, assert_no_place_is_held, NULL);
+    budgets_visit(w->budgets, assert_no_money_is_held, &budgets_seen);
+    assert_int_equal(budgets_seen, 1);
+}
+
 // Ends what still runs, as a worker does, and looks at what was left behind.
 static void world_end(struct world *w, int64_t expected_rows) {
     http_server_free(w->server);
@@ -90,6 +132,10 @@ static void world_end(struct world *w, int64_t expected_rows) {
     mock_free(w->mock);
     cache_free(w->cache);
     upstream_shared_free(w->upstream);
+    assert_nothing_is_held(w);
+    budgets_close(w->budgets);
+    runs_close(w->runs);
+    estimator_free(w->estimator);
     limits_free(w->limits);
     mailbox_free(w->mailbox);
     flights_free(w->flights);
@@ -126,7 +172,8 @@ static const struct {
 };
 
 static char *request_of(size_t i) {
-    return loopback_post(cases[i].path, "", cases[i].body);
+    return loopback_post(cases[i].path, "Authorization: Bearer k\r\nx-farthing-run: r1\r\n",
+                         cases[i].body);
 }
 
 static int open_request(struct world *w, const char *request, int turns) {

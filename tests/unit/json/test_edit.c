@@ -3,7 +3,7 @@
 
 // One edit in a case's script.
 struct step {
-    enum { STEP_END, SET, SET_STRING, REMOVE, REPLACE, INSERT } what;
+    enum { STEP_END, SET, SET_STRING, REMOVE, REMOVE_AT, REPLACE, INSERT } what;
     const char *in;   // the member of the root that is edited; NULL: the root
     const char *name; // REPLACE: the member whose value is replaced
     const char *raw;
@@ -27,6 +27,9 @@ static struct slice applied(struct bench *b, const char *text, const struct step
             break;
         case REMOVE:
             json_edit_remove(e, in, name);
+            break;
+        case REMOVE_AT:
+            json_edit_remove_element(e, in, json_at(doc, in, s->index));
             break;
         case REPLACE:
             json_edit_replace(
@@ -109,6 +112,50 @@ static const struct {
     {"{\"l\":[1]}", "{\"l\":[9,5]}", {{REPLACE, "l", NULL, "5", 0}, {INSERT, "l", NULL, "9", 0}}},
     {"{\"l\":[1]}", "{\"l\":[9,5]}", {{INSERT, "l", NULL, "9", 0}, {REPLACE, "l", NULL, "5", 0}}},
     {"{\"l\":[1]}", "{\"l\":[5,9]}", {{INSERT, "l", NULL, "9", 1}, {REPLACE, "l", NULL, "5", 0}}},
+    // Elements that go: the comma goes along.
+    {"{\"l\":[1]}", "{\"l\":[]}", {{REMOVE_AT, "l", NULL, NULL, 0}}},
+    {"{\"l\":[ 1 ]}", "{\"l\":[  ]}", {{REMOVE_AT, "l", NULL, NULL, 0}}},
+    {"{\"l\":[1, 2 ,3]}", "{\"l\":[2 ,3]}", {{REMOVE_AT, "l", NULL, NULL, 0}}},
+    {"{\"l\":[1, 2 ,3]}", "{\"l\":[1, 3]}", {{REMOVE_AT, "l", NULL, NULL, 1}}},
+    {"{\"l\":[1, 2 ,3 ]}", "{\"l\":[1, 2 ]}", {{REMOVE_AT, "l", NULL, NULL, 2}}},
+    {"{\"l\":[1,2,3,4]}",
+     "{\"l\":[1]}",
+     {{REMOVE_AT, "l", NULL, NULL, 3},
+      {REMOVE_AT, "l", NULL, NULL, 1},
+      {REMOVE_AT, "l", NULL, NULL, 2}}},
+    {"{\"l\":[1,2,3,4]}",
+     "{\"l\":[2,4]}",
+     {{REMOVE_AT, "l", NULL, NULL, 2}, {REMOVE_AT, "l", NULL, NULL, 0}}},
+    {"{\"l\":[1,2]}",
+     "{\"l\":[]}",
+     {{REMOVE_AT, "l", NULL, NULL, 0},
+      {REMOVE_AT, "l", NULL, NULL, 1},
+      {REMOVE_AT, "l", NULL, NULL, 0}}},
+    {"{\"l\":[[1],{\"a\":[]},3]}", "{\"l\":[[1],3]}", {{REMOVE_AT, "l", NULL, NULL, 1}}},
+    // What is put before an element that goes stays.
+    {"{\"l\":[1,2,3]}",
+     "{\"l\":[1,9,3]}",
+     {{REMOVE_AT, "l", NULL, NULL, 1}, {INSERT, "l", NULL, "9", 1}}},
+    {"{\"l\":[1,2,3,4]}",
+     "{\"l\":[8,9,4]}",
+     {{REMOVE_AT, "l", NULL, NULL, 0},
+      {REMOVE_AT, "l", NULL, NULL, 1},
+      {REMOVE_AT, "l", NULL, NULL, 2},
+      {INSERT, "l", NULL, "9", 2},
+      {INSERT, "l", NULL, "8", 1}}},
+    {"{\"l\":[1,2]}",
+     "{\"l\":[1,8,9]}",
+     {{INSERT, "l", NULL, "9", 5}, {REMOVE_AT, "l", NULL, NULL, 1}, {INSERT, "l", NULL, "8", 1}}},
+    {"{\"l\":[1]}",
+     "{\"l\":[8,9]}",
+     {{REMOVE_AT, "l", NULL, NULL, 0}, {INSERT, "l", NULL, "8", 0}, {INSERT, "l", NULL, "9", 1}}},
+    // What goes cannot be replaced, whichever was said first.
+    {"{\"l\":[1]}",
+     "{\"l\":[]}",
+     {{REMOVE_AT, "l", NULL, NULL, 0}, {REPLACE, "l", NULL, "9", 0}}},
+    {"{\"l\":[1,2]}",
+     "{\"l\":[1]}",
+     {{REPLACE, "l", NULL, "9", 1}, {REMOVE_AT, "l", NULL, NULL, 1}}},
     // The same thing twice: the last word counts, and it stays JSON.
     {"{\"a\":1}", "{\"a\":33}", {{SET, NULL, "a", "2", 0}, {SET, NULL, "a", "33", 0}}},
     {"{}", "{\"a\":33}", {{SET, NULL, "a", "2", 0}, {SET, NULL, "a", "33", 0}}},
@@ -190,6 +237,27 @@ static void any_subset_of_members_can_go(void **state) {
     }
 }
 
+static void any_subset_of_elements_can_go(void **state) {
+    enum { COUNT = 6 };
+    struct bench *b = *state;
+    struct json_doc *doc = parsed(b, "[ 0 ,[1],2 , {\"3\":3},4, 5 ]");
+    for (unsigned set = 0; set < 1u << COUNT; set++) {
+        struct json_edits *e = json_edits_new(doc, b->arena);
+        size_t left = 0;
+        for (unsigned i = COUNT; i-- > 0;)
+            if (set >> i & 1)
+                json_edit_remove_element(e, JSON_ROOT, json_at(doc, JSON_ROOT, i));
+        struct json_doc *result = json_doc_new();
+        assert_true(json_parse(result, json_edits_apply(e), NULL, &b->err));
+        for (unsigned i = 0; i < COUNT; i++)
+            if ((set >> i & 1) == 0)
+                assert_true(slice_equal(json_raw(result, json_at(result, JSON_ROOT, left++)),
+                                        json_raw(doc, json_at(doc, JSON_ROOT, i))));
+        assert_int_equal(json_count(result, JSON_ROOT), left);
+        json_doc_free(result);
+    }
+}
+
 // More edits than the list first has room for, given in reverse.
 static void many_edits_are_applied_in_one_pass(void **state) {
     struct bench *b = *state;
@@ -221,6 +289,7 @@ int main(void) {
         BENCH_TEST(no_edit_gives_the_original_bytes),
         BENCH_TEST(keys_are_removed_by_their_place),
         BENCH_TEST(any_subset_of_members_can_go),
+        BENCH_TEST(any_subset_of_elements_can_go),
         BENCH_TEST(many_edits_are_applied_in_one_pass),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

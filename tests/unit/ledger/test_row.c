@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 // The contract's list, written out again so that the code's table cannot
-// forget one. The last is beside the contract.
+// forget one. From ended_by on they are beside the contract.
 enum kind { TEXT, NUMBER, BOOL, LIST, OBJECT };
 static const struct {
     const char *name;
@@ -50,6 +50,12 @@ static const struct {
     {"queue_ms", NUMBER, false, "INTEGER"},
     {"overhead_us", NUMBER, false, "INTEGER"},
     {"ended_by", TEXT, true, "TEXT"},
+    {"refused_by", TEXT, true, "TEXT"},
+    {"queued_for", TEXT, true, "TEXT"},
+    {"capped", OBJECT, true, "TEXT"},
+    {"trimmed_tokens", NUMBER, false, "INTEGER"},
+    {"context_warning", TEXT, true, "TEXT"},
+    {"reserved_usd", TEXT, false, "TEXT"},
 };
 
 static const struct cost_attempt two_attempts[] = {
@@ -75,6 +81,9 @@ static struct cost_row full_row(void) {
         .baseline_known = true, .baseline_cost = {INT64_C(2000000000000)},
         .cache = SLICE("miss"), .classifier_rule = SLICE("short"), .ended_by = SLICE("farthing"),
         .latency_ms = 1234, .ttft_ms = 210, .queue_ms = 5, .overhead_us = 87,
+        .refused_by = SLICE("budget:daily"), .queued_for = SLICE("tenant"),
+        .capped = SLICE("{\"max_output_tokens\":[null,300]}"), .trimmed_tokens = 77,
+        .context_warning = SLICE("history: about 5 of 4 tokens"), .reserved = {2},
     };
     row.saved[LEDGER_SAVED_ROUTE].pico = INT64_C(500000000000);
     row.saved[LEDGER_SAVED_PROVIDER_CACHE].pico = -1;
@@ -167,6 +176,10 @@ static void test_values(void **state) {
         {"retry_cost_usd", "\"0.000000000001\""}, {"baseline_cost_usd", "\"2\""},
         {"saved_usd", "{\"route\":\"0.5\",\"provider_cache\":\"-0.000000000001\"}"},
         {"latency_ms", "1234"}, {"ttft_ms", "210"}, {"queue_ms", "5"}, {"overhead_us", "87"},
+        {"refused_by", "\"budget:daily\""}, {"queued_for", "\"tenant\""},
+        {"capped", "{\"max_output_tokens\":[null,300]}"}, {"trimmed_tokens", "77"},
+        {"context_warning", "\"history: about 5 of 4 tokens\""},
+        {"reserved_usd", "\"0.000000000002\""},
         {"attempts",
          "[{\"provider\":\"openai\",\"model\":\"gpt-4o-mini\",\"tier\":\"small\",\"status\":null,"
          "\"reason\":\"timeout\",\"latency_ms\":61000,\"cost_usd\":null},"

@@ -1,88 +1,15 @@
 // One tenant's door: places, the queue, rates, reloads. One loop, or two on one
 // thread; the clock moves only when a test says so.
-#include "farthing/limits.h"
-#include "scene.h"
-
-struct scene {
-    struct event_base *loop;
-    struct limits *limits;
-    struct limits_loop *own, *other;
-    uint64_t now_ms;
-};
-
-// A request and what it was told.
-struct guest {
-    struct limits_ticket ticket;
-    enum limits_verdict verdict, told;
-    unsigned calls;
-    unsigned turn; // in the order of being told, from 1
-};
-static unsigned turns;
-
-static void on_done(void *arg, enum limits_verdict verdict) {
-    struct guest *g = arg;
-    g->calls++;
-    g->told = verdict;
-    g->turn = ++turns;
-}
-
-static void at(struct scene *s, uint64_t now_ms) {
-    s->now_ms = now_ms;
-    clock_freeze(NOON_MS, now_ms * 1000000);
-}
-
-static int set_up(void **state) {
-    struct scene *s = base_calloc(1, sizeof *s);
-    s->loop = event_base_new();
-    s->limits = limits_new();
-    s->own = limits_loop_new(s->limits, s->loop);
-    s->other = limits_loop_new(s->limits, s->loop);
-    turns = 0;
-    at(s, 1000000);
-    *state = s;
-    return 0;
-}
-
-static int tear_down(void **state) {
-    struct scene *s = *state;
-    limits_loop_free(s->own);
-    limits_loop_free(s->other);
-    limits_free(s->limits);
-    event_base_free(s->loop);
-    free(s);
-    clock_thaw();
-    return 0;
-}
-
-static void configure(struct scene *s, const char *body) {
-    const struct config *c = scene_config(body, "");
-    limits_configure(s->limits, c);
-    config_unref(c); // names and figures are the limits' own
-}
-
-static void run_mail(struct scene *s) {
-    event_base_loop(s->loop, EVLOOP_NONBLOCK);
-}
+#include "limits_scene.h"
 
 static enum limits_verdict ask_on(struct limits_loop *l, struct guest *g, int64_t tokens) {
-    struct limits_ask ask = {SLICE("acme"), tokens, 0};
+    struct limits_ask ask = {.tenant = SLICE("acme"), .tokens = tokens};
     g->verdict = limits_admit(l, &g->ticket, &ask, on_done, g);
     return g->verdict;
 }
 
 static enum limits_verdict ask(struct scene *s, struct guest *g, int64_t tokens) {
     return ask_on(s->own, g, tokens);
-}
-
-static struct limits_view view(const struct guest *g) {
-    struct limits_view v;
-    limits_view_ticket(&g->ticket, &v);
-    return v;
-}
-
-static void release(struct guest *g) {
-    assert_true(limits_release(&g->ticket));
-    assert_false(limits_release(&g->ticket));
 }
 
 // ---------------------------------------------------------------------- places
@@ -128,7 +55,7 @@ static void test_other_tenants_are_not_touched(void **state) {
     configure(s, "concurrency = 1");
     struct guest a = {0};
     struct limits_ticket other = {0};
-    struct limits_ask theirs = {SLICE("umbra"), 0, 0};
+    struct limits_ask theirs = {.tenant = SLICE("umbra")};
     assert_int_equal(ask(s, &a, 0), LIMITS_GRANTED);
     assert_int_equal(limits_admit(s->own, &other, &theirs, on_done, &a), LIMITS_GRANTED);
     assert_true(limits_release(&other));
@@ -280,7 +207,7 @@ static void test_a_requests_own_patience_is_shorter(void **state) {
     struct guest a = {0}, b = {0}, c = {0};
     assert_int_equal(ask(s, &a, 0), LIMITS_GRANTED);
     assert_int_equal(ask(s, &b, 0), LIMITS_QUEUED);
-    struct limits_ask hasty = {SLICE("acme"), 0, 300};
+    struct limits_ask hasty = {.tenant = SLICE("acme"), .max_wait_ms = 300};
     assert_int_equal(limits_admit(s->own, &c.ticket, &hasty, on_done, &c), LIMITS_QUEUED);
     limits_loop_run_due(s->own, s->now_ms + 300);
     assert_int_equal(c.told, LIMITS_REFUSED);
@@ -305,10 +232,24 @@ static void test_the_loops_timer_ends_it(void **state) {
 
 static void test_no_patience_no_queue(void **state) {
     struct scene *s = *state;
-    configure(s, "concurrency = 1 queue = 5 queue_timeout = \"0s\"");
+    limits_set(s->limits, SLICE("acme"),
+               &(struct config_limits){.concurrency = 1, .queue = 5, .queue_timeout_ms = 0});
     struct guest a = {0}, b = {0};
     assert_int_equal(ask(s, &a, 0), LIMITS_GRANTED);
     assert_int_equal(ask(s, &b, 0), LIMITS_REFUSED);
+    assert_int_equal(b.ticket.refusal.reason, LIMITS_REASON_CONCURRENCY);
+    release(&a);
+}
+
+static void test_who_cannot_wait_takes_no_seat(void **state) {
+    struct scene *s = *state;
+    configure(s, "concurrency = 1 queue = 5 requests = \"10/min\"");
+    struct guest a = {0}, b = {0};
+    const struct limits_ask late = {.tenant = SLICE("acme"), .max_wait_ms = -1};
+    assert_int_equal(limits_admit(s->own, &a.ticket, &late, on_done, &a), LIMITS_GRANTED);
+    assert_int_equal(limits_admit(s->own, &b.ticket, &late, on_done, &b), LIMITS_REFUSED);
+    assert_int_equal(b.ticket.refusal.reason, LIMITS_REASON_QUEUE_TIMEOUT);
+    assert_int_equal(view(&a).requests.remaining, 9);
     release(&a);
 }
 
@@ -323,7 +264,7 @@ static void test_many_waiters_end_in_order(void **state) {
     assert_int_equal(ask(s, &a, 0), LIMITS_GRANTED);
     for (size_t i = 0; i < GUESTS; i++) {
         patience[i] = 1 + (int64_t)random_below(1000);
-        struct limits_ask ask = {SLICE("acme"), 0, patience[i]};
+        struct limits_ask ask = {.tenant = SLICE("acme"), .max_wait_ms = patience[i]};
         assert_int_equal(limits_admit(s->own, &g[i].ticket, &ask, on_done, &g[i]), LIMITS_QUEUED);
     }
     for (size_t i = 0; i < GUESTS; i += 3)
@@ -417,6 +358,29 @@ static void test_a_refusal_takes_nothing(void **state) {
     release(&a);
 }
 
+static void test_what_never_ran_was_never_asked(void **state) {
+    struct scene *s = *state;
+    configure(s, "concurrency = 1 queue = 2 requests = \"10/min\" tokens = \"100/min\"");
+    struct guest a = {0}, b = {0}, c = {0};
+    assert_int_equal(ask(s, &a, 30), LIMITS_GRANTED);
+    assert_int_equal(ask(s, &b, 30), LIMITS_QUEUED);
+    assert_int_equal(ask(s, &c, 30), LIMITS_QUEUED);
+    assert_true(limits_cancel(&c.ticket)); // as it waits
+    assert_true(limits_cancel(&a.ticket)); // as it holds
+    assert_false(limits_cancel(&a.ticket));
+    assert_false(limits_release(&a.ticket));
+    run_mail(s);
+    assert_int_equal(b.told, LIMITS_GRANTED);
+    assert_int_equal(c.calls, 0);
+    assert_int_equal(view(&b).requests.remaining, 9);
+    assert_int_equal(view(&b).tokens.remaining, 70);
+    assert_true(limits_settle(&b.ticket, 20));
+    assert_true(limits_cancel(&b.ticket)); // what was settled was used
+    assert_int_equal(view(&b).requests.remaining, 10);
+    assert_int_equal(view(&b).tokens.remaining, 80);
+    assert_int_equal(view(&b).running, 0);
+}
+
 // ---------------------------------------------------------------------- reloads
 
 static void test_a_reload_with_more_places_lets_them_in(void **state) {
@@ -507,11 +471,13 @@ int main(void) {
         TEST(test_a_requests_own_patience_is_shorter),
         TEST(test_the_loops_timer_ends_it),
         TEST(test_no_patience_no_queue),
+        TEST(test_who_cannot_wait_takes_no_seat),
         TEST(test_many_waiters_end_in_order),
         TEST(test_requests_a_minute),
         TEST(test_tokens_are_reserved_and_settled),
         TEST(test_tokens_never_settled_go_back),
         TEST(test_a_refusal_takes_nothing),
+        TEST(test_what_never_ran_was_never_asked),
         TEST(test_a_reload_with_more_places_lets_them_in),
         TEST(test_a_reload_with_fewer_places_drains),
         TEST(test_what_was_used_outlives_a_reload),

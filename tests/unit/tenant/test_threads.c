@@ -218,7 +218,7 @@ static void on_done(void *arg, enum limits_verdict verdict) {
 }
 
 static void visit_once(struct limits_loop *l, struct event_base *loop, struct guest *g) {
-    struct limits_ask ask = {SLICE("acme"), 10, 0};
+    struct limits_ask ask = {.tenant = SLICE("acme"), .tokens = 10};
     enum limits_verdict verdict = limits_admit(l, &g->ticket, &ask, on_done, g);
     if (verdict == LIMITS_REFUSED) {
         g->worker->refused++;

@@ -23,22 +23,38 @@ static void pause_first(struct probe *p) {
         attempt_pause(p->attempt);
 }
 
+static void start_with_timeouts(struct probe *p, struct scene *s, const char *url, int64_t ms) {
+    struct upstream_target target = target_of(url);
+    target.first_byte_timeout_ms = target.idle_timeout_ms = ms;
+    struct attempt_request request = {
+        .target = &target, .method = SLICE("POST"), .path = SLICE("/")};
+    probe_start(p, s, &request);
+}
+
+// The timeouts rest while paused: another attempt's, which is not, shows that
+// they were looked at. The clock stands still but for one leap, so that a busy
+// machine makes no timeout of its own.
 static void test_a_pause_holds_the_provider(void **state) {
     (void)state;
+    static const struct step silent[] = {READ, WAIT_CLOSE, END};
+    static const struct step *const silent_only[] = {silent};
+    enum { START_MS = 1000, TIMEOUT_MS = 100 };
     for (int where = 0; where < 2; where++) {
         struct scene s;
-        struct server server;
+        struct server server, other;
+        clock_freeze(0, START_MS * 1000000ull);
         scene_open(&s);
         server_open_one(&server, flood_only);
-        struct probe p = {0};
+        server_open_one(&other, silent_only);
+        struct probe p = {0}, waits = {0};
         *(where == 0 ? &p.in_head : &p.in_data) = pause_first;
-        struct upstream_target target = target_of(server.url);
-        target.first_byte_timeout_ms = 100; // these rest while paused
-        target.idle_timeout_ms = 100;
-        struct attempt_request request = {
-            .target = &target, .method = SLICE("POST"), .path = SLICE("/")};
-        probe_start(&p, &s, &request);
+        start_with_timeouts(&p, &s, server.url, TIMEOUT_MS);
+        start_with_timeouts(&waits, &s, other.url, TIMEOUT_MS);
         scene_run_until(&s, &server.stalled, 1);
+        scene_run_until(&s, &other.requests, 1);
+        clock_freeze(0, (START_MS + 10 * TIMEOUT_MS) * 1000000ull);
+        probe_wait(&waits);
+        assert_end(&waits, ATTEMPT_FIRST_BYTE_TIMEOUT, "not paused");
         assert_int_equal(p.datas, where);
         assert_true(server.flooded < HELD_BYTES);
         assert_int_equal(p.done, 0);
@@ -50,7 +66,46 @@ static void test_a_pause_holds_the_provider(void **state) {
         probe_free(&p);
         scene_close(&s);
         server_close(&server);
+        server_close(&other);
+        clock_thaw();
     }
+}
+
+// An answer that comes as fast as it is read leaves the loop to others: after
+// each turn a pause holds it, and a timer that was due has run.
+static size_t held_by_timer;
+
+static void note_len(evutil_socket_t fd, short what, void *arg) {
+    (void)fd;
+    (void)what;
+    held_by_timer = ((struct probe *)arg)->body.len;
+}
+
+static void arm_first(struct probe *p) {
+    const struct timeval at_once = {0, 0};
+    if (p->datas == 1)
+        event_add(p->arg, &at_once);
+}
+
+static void test_a_flood_leaves_the_loop_to_others(void **state) {
+    (void)state;
+    struct scene s;
+    struct server server;
+    scene_open(&s);
+    server_open_one(&server, flood_only);
+    struct probe p = {.in_head = pause_self, .in_data = arm_first};
+    struct event *timer = evtimer_new(s.loop, note_len, &p);
+    p.arg = timer;
+    held_by_timer = 0;
+    probe_start_url(&p, &s, server.url);
+    scene_run_until(&s, &server.stalled, 1); // much is there to be read at once
+    attempt_resume(p.attempt);
+    probe_wait(&p);
+    assert_in_range(held_by_timer, 1, HELD_BYTES);
+    event_free(timer);
+    probe_free(&p);
+    scene_close(&s);
+    server_close(&server);
 }
 
 static void test_pause_from_outside(void **state) {
@@ -289,6 +344,7 @@ static void test_too_large_when_resumed(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_pause_holds_the_provider),
+        cmocka_unit_test(test_a_flood_leaves_the_loop_to_others),
         cmocka_unit_test(test_pause_from_outside),
         cmocka_unit_test(test_the_last_word_counts),
         cmocka_unit_test(test_resume_when_not_paused),

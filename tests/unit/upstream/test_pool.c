@@ -2,6 +2,8 @@
 // between loops.
 #include "scene.h"
 
+#include <unistd.h>
+
 static const struct step answer_ok[] = {READ, WRITE(ANSWER_OK), AGAIN};
 static const struct step *const always_ok[] = {answer_ok};
 
@@ -124,6 +126,50 @@ static void test_stale_connections(void **state) {
         scene_close(&s);
         server_close(&server);
     }
+}
+
+static _Atomic int heard;
+
+static void note_heard(evutil_socket_t fd, short what, void *arg) {
+    (void)fd;
+    (void)what;
+    (void)arg;
+    heard++;
+}
+
+// libcurl closes a socket that is given up while it connects without a word. The
+// next to get its number may be the resolver's, and then somebody else's on the
+// same loop, who must hear what is said to him.
+static void test_numbers_of_sockets_come_back(void **state) {
+    (void)state;
+    enum { PIPES = 8 };
+    struct scene s;
+    scene_open(&s);
+    struct probe given_up = {0}, unknown = {0};
+    probe_start_url(&given_up, &s, "http://127.0.0.1:9"); // whoever may be there
+    event_base_loop(s.loop, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+    if (!given_up.done)
+        probe_cancel(&given_up);
+    probe_start_url(&unknown, &s, "http://nowhere.invalid");
+    probe_wait(&unknown);
+    int ends[PIPES][2];
+    struct event *events[PIPES];
+    heard = 0;
+    for (size_t i = 0; i < PIPES; i++) {
+        assert_int_equal(pipe(ends[i]), 0);
+        events[i] = event_new(s.loop, ends[i][0], EV_READ, note_heard, NULL);
+        event_add(events[i], NULL);
+        assert_int_equal(write(ends[i][1], "x", 1), 1);
+    }
+    scene_run_until(&s, &heard, PIPES);
+    for (size_t i = 0; i < PIPES; i++) {
+        event_free(events[i]);
+        close(ends[i][0]);
+        close(ends[i][1]);
+    }
+    probe_free(&given_up);
+    probe_free(&unknown);
+    scene_close(&s);
 }
 
 static void test_targets_do_not_mix(void **state) {
@@ -374,6 +420,7 @@ int main(void) {
         cmocka_unit_test(test_as_many_as_are_running),
         cmocka_unit_test(test_not_after_close),
         cmocka_unit_test(test_stale_connections),
+        cmocka_unit_test(test_numbers_of_sockets_come_back),
         cmocka_unit_test(test_targets_do_not_mix),
         cmocka_unit_test(test_started_from_the_callbacks),
         cmocka_unit_test(test_places_are_bounded_and_in_order),

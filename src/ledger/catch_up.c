@@ -1,0 +1,91 @@
+// After a crash: rows that reached the cost log and not the table of requests.
+// The log's end is read once, at start-up, and what the table lacks is put into
+// it, so that the two tell the same, and counters that go on from the table have
+// seen all.
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "catch_up.h"
+#include "farthing/json.h"
+
+enum {
+    TAIL_BYTES = 4 << 20, // many times what a crash can leave between the two
+    LOOK_BACK_ROWS = 20000,
+};
+
+static bool read_tail(const char *path, struct buffer *out) {
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return false;
+    bool regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    off_t from = regular && st.st_size > TAIL_BYTES ? st.st_size - TAIL_BYTES : 0;
+    ssize_t n = 0;
+    if (regular) {
+        buffer_reserve(out, TAIL_BYTES);
+        n = pread(fd, out->ptr, TAIL_BYTES, from);
+        out->len = n > 0 ? (size_t)n : 0;
+    }
+    close(fd);
+    return n > 0;
+}
+
+// The newest request_ids of the table; none: it is new, and begins empty.
+static bool read_known(struct store *store, struct table *known, struct arena *arena) {
+    static const char sql[] = "SELECT request_id FROM requests ORDER BY rowid DESC LIMIT ?1";
+    char limit[24];
+    const struct slice params[] = {slice_make(
+        limit, (size_t)snprintf(limit, sizeof limit, "%d", LOOK_BACK_ROWS))};
+    struct buffer text = {0};
+    struct json_doc *doc = json_doc_new();
+    struct error err;
+    if (store_query_now(store, sql, params, 1, &text, &err) &&
+        json_parse(doc, buffer_slice(&text), NULL, &err))
+        for (json_ref row = json_first(doc, JSON_ROOT); row != JSON_NONE;
+             row = json_next(doc, JSON_ROOT, row))
+            table_put(known, json_string(doc, json_get(doc, row, SLICE("request_id")), arena), known);
+    json_doc_free(doc);
+    buffer_free(&text);
+    return table_count(known) > 0;
+}
+
+static bool is_missing(struct slice line, const struct table *known, struct json_doc *doc,
+                       struct arena *arena) {
+    struct error err;
+    if (!json_parse(doc, line, NULL, &err)) // the first is cut by the tail, the last by a crash
+        return false;
+    struct slice id = json_string(doc, json_get(doc, JSON_ROOT, SLICE("request_id")), arena);
+    return id.len > 0 && table_get(known, id) == NULL;
+}
+
+int64_t ledger_catch_up(struct store *store, struct store_journal *journal, const char *path) {
+    struct buffer tail = {0}, missing = {0};
+    struct table *known = table_new();
+    struct arena *arena = arena_new(1 << 16);
+    struct json_doc *doc = json_doc_new();
+    int64_t count = 0;
+    if (read_tail(path, &tail) && read_known(store, known, arena)) {
+        struct slice rest = buffer_slice(&tail), line;
+        while (slice_split(&rest, '\n', &line))
+            if (is_missing(line, known, doc, arena)) {
+                buffer_append(&missing, line);
+                buffer_append_char(&missing, '\n');
+                count++;
+            }
+    }
+    if (count > 0) {
+        store_journal_append(journal, buffer_slice(&missing));
+        store_journal_flush(journal);
+        log_write(LOG_INFO, "%lld rows of the cost log were put into the table of requests",
+                  (long long)count);
+    }
+    json_doc_free(doc);
+    arena_free(arena);
+    table_free(known);
+    buffer_free(&missing);
+    buffer_free(&tail);
+    return count;
+}

@@ -1,0 +1,71 @@
+// farthingctl: what its files share. A client of the admin address, a table of
+// commands, and printing for people.
+#ifndef FARTHING_MAIN_CTL_H
+#define FARTHING_MAIN_CTL_H
+
+#include <stdio.h>
+
+#include "farthing/json.h"
+
+enum { CTL_OK = 0, CTL_FAILED = 1, CTL_USAGE = 2, CTL_WORDS_MAX = 8 };
+
+// What stood on the command line.
+struct ctl_call {
+    const char *admin; // HOST:PORT
+    bool json, from_stdin;
+    const char *tenant, *reason; // NULL: not given
+    const char *words[CTL_WORDS_MAX + 1];
+    size_t word_count;
+};
+
+// ctl_client.c: asks, and says on standard error what went wrong. body NULL:
+// GET. The text of a 200 goes to *answer.
+bool ctl_ask(const char *admin, const char *path, const struct buffer *body,
+             struct buffer *answer) FARTHING_MUST_CHECK;
+
+// ctl_commands.c: the exit status.
+int ctl_run(struct ctl_call *call);
+void ctl_write_usage(FILE *out);
+
+enum { CTL_MAY_TENANT = 1, CTL_MAY_REASON = 2, CTL_MAY_STDIN = 4 };
+
+struct ctl_command {
+    const char *name[2]; // "budgets", "top-up"
+    const char *arguments, *help;
+    size_t least, most; // words after the name
+    unsigned may;       // options
+    int (*run)(const struct ctl_command *command, struct ctl_call *call);
+    const char *path;
+    const char *list;                 // the answer's member
+    const struct ctl_column *columns; // and how it is shown
+};
+
+// ctl_run.c: the exit status.
+int ctl_run_status(const struct ctl_command *command, struct ctl_call *call);
+int ctl_run_list(const struct ctl_command *command, struct ctl_call *call);
+int ctl_run_budget(const struct ctl_command *command, struct ctl_call *call);
+int ctl_run_key(const struct ctl_command *command, struct ctl_call *call);
+int ctl_refuse_words(const struct ctl_command *command); // says how it is used
+
+// ctl_print.c
+enum ctl_format {
+    CTL_TEXT,
+    CTL_RIGHT,  // a number or an amount
+    CTL_AGE,    // milliseconds as 1.2s
+    CTL_FLAG,   // yes, or nothing
+    CTL_OF,     // member and second: 3/20
+    CTL_RATE,   // an object with remaining and limit
+    CTL_CHANGE, // objects `before` and `after`: what differs
+};
+struct ctl_column {
+    const char *head, *member;
+    enum ctl_format format;
+    const char *second;
+};
+// An array of objects, one a line, in columns; `columns` ends with a head of NULL.
+void ctl_print_table(const struct json_doc *doc, json_ref array, const struct ctl_column *columns);
+void ctl_print_members(const struct json_doc *doc, json_ref object);
+// What an order did.
+void ctl_print_deed(const struct json_doc *doc, json_ref deed);
+
+#endif

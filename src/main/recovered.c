@@ -1,0 +1,104 @@
+// After a crash budgets count as spent what the dead process may have spent and
+// could not write down (budget.h). Here that gets its row: the difference
+// between a budget and the sum of the rows in its window.
+//
+// Several budgets of one tenant see the same requests, so only one of them is
+// made to agree: one that counts all of the tenant's requests, where there is one.
+#include <stdlib.h>
+
+#include "process.h"
+
+// Exact decimals, without a float on the way (12 places: pico-USD).
+#define PICO(text)                                                                        \
+    "CAST(" text " AS INTEGER) * 1000000000000 + CASE WHEN instr(" text ", '.') > 0 "      \
+    "THEN CAST(substr(substr(" text ", instr(" text ", '.') + 1) || '000000000000', 1, 12) " \
+    "AS INTEGER) ELSE 0 END"
+
+static const char spent_in_window[] =
+    "SELECT coalesce(sum(" PICO("cost_usd") "), 0) AS spent FROM requests "
+    "WHERE tenant_id = ?1 AND ts >= ?2 AND ts < ?3 AND cost_usd IS NOT NULL";
+
+static bool read_spent(struct store *store, const struct budget_view *b, int64_t *spent) {
+    char from[25], to[25] = "9999";
+    clock_format_ms(b->window_start_ms, from);
+    if (b->window_end_ms > 0)
+        clock_format_ms(b->window_end_ms, to);
+    const struct slice params[] = {b->tenant, slice_of(from), slice_of(to)};
+    struct buffer text = {0};
+    struct json_doc *doc = json_doc_new();
+    struct error err;
+    bool ok = store_query_now(store, spent_in_window, params, 3, &text, &err) &&
+              json_parse(doc, buffer_slice(&text), NULL, &err) &&
+              json_i64(doc, json_get(doc, json_at(doc, JSON_ROOT, 0), SLICE("spent")), spent);
+    json_doc_free(doc);
+    buffer_free(&text);
+    return ok;
+}
+
+static void write_row(struct ledger *ledger, const struct budget_view *b, int64_t missing) {
+    int64_t now = clock_wall_ms();
+    char id[RANDOM_ID_LEN + 1];
+    random_id(id);
+    const struct cost_row row = {
+        // In the window that it belongs to, where that is over.
+        .ts_ms = b->window_end_ms > 0 && b->window_end_ms <= now ? b->window_end_ms - 1 : now,
+        .request_id = slice_make(id, RANDOM_ID_LEN),
+        .tenant_id = b->tenant,
+        .endpoint = API_OTHER,
+        .usage_source = LEDGER_USAGE_ESTIMATED,
+        .cost_known = true,
+        .cost = {missing},
+        .ended_by = SLICE("recovered"),
+        .reserved = {missing},
+        .ttft_ms = -1,
+    };
+    ledger_record(ledger, &row);
+}
+
+// All that was recovered: several budgets, and windows of each.
+struct findings {
+    struct budget_view *views;
+    size_t count;
+};
+
+static bool counts_all(const struct budget_view *b) {
+    return b->feature.len == 0 && b->user.len == 0 && b->per == CONFIG_PER_ALL && !b->sliding;
+}
+
+static void collect(void *arg, const struct budget_view *view) {
+    struct findings *f = arg;
+    struct budget_view *more = realloc(f->views, (f->count + 1) * sizeof *more);
+    if (more == NULL)
+        abort();
+    f->views = more;
+    f->views[f->count++] = *view;
+}
+
+static bool is_better(const struct budget_view *a, const struct budget_view *b) {
+    return counts_all(a) != counts_all(b) ? counts_all(a) : a->recovered > b->recovered;
+}
+
+// Is this the budget of its tenant that is made to agree?
+static bool is_chosen(const struct findings *f, const struct budget_view *view) {
+    const struct budget_view *best = view;
+    for (size_t i = 0; i < f->count; i++)
+        if (slice_equal(f->views[i].tenant, view->tenant) && is_better(&f->views[i], best))
+            best = &f->views[i];
+    return slice_equal(best->budget, view->budget);
+}
+
+void write_recovered_rows(struct budgets *budgets, struct store *store, struct ledger *ledger) {
+    struct findings f = {0};
+    budgets_recovered(budgets, collect, &f);
+    for (size_t i = 0; i < f.count; i++) {
+        const struct budget_view *b = &f.views[i];
+        int64_t written = 0, missing = b->recovered;
+        if (!is_chosen(&f, b))
+            continue;
+        if (counts_all(b) && read_spent(store, b, &written))
+            missing = b->spent - written;
+        if (missing > 0)
+            write_row(ledger, b, missing);
+    }
+    free(f.views);
+}

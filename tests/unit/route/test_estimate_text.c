@@ -1,0 +1,2 @@
+#include "context_fixture.h"
+int main(void) { return 0; }

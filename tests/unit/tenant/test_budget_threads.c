@@ -1,0 +1,206 @@
+// Four loops on budgets of all kinds at once, with users and runs that are
+// invented, an operator, reloads of other shapes and somebody who looks on: nothing
+// is overspent at any instant that can be sampled, and everything adds up.
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "budget_scene.h"
+
+enum { THREADS = 4, HELD = 8, ROUNDS = 6000 };
+#define AMOUNT (USD / 100)
+
+struct worker {
+    pthread_t thread;
+    struct budgets *budgets;
+    struct store *store;
+    unsigned number;
+    int64_t settled, granted, refused;
+};
+
+static atomic_bool overspent;
+static atomic_int running;
+
+static const char *const bodies[] = {
+    "budget \"all\" { amount = \"0.01 usd\" window = \"1mo\" warn_at = {\"10%\", \"90%\"} }\n"
+    "budget \"u\" { amount = \"0.002 usd\" window = \"1d\" per = \"user\" }\n"
+    "budget \"s\" { amount = \"0.009 usd\" window = \"1d\" sliding = true }\n"
+    "budget \"x\" { amount = \"1 usd\" window = \"1h\" }",
+    "budget \"all\" { amount = \"0.01 usd\" window = \"1mo\" warn_at = {\"10%\", \"90%\"} }\n"
+    "budget \"u\" { amount = \"0.002 usd\" window = \"1w\" per = \"user\" }\n"
+    "budget \"s\" { amount = \"0.009 usd\" window = \"1w\" }\n"
+    "budget \"x\" { amount = \"1 usd\" window = \"1d\" timezone = \"Europe/Berlin\" }",
+};
+
+// The operator's budget is "x"; all others keep what they promise.
+static void check_view(void *arg, const struct budget_view *v) {
+    (void)arg;
+    bool over = v->spent + v->reserved > v->amount;
+    if (v->spent < 0 || v->reserved < 0 || (over && !slice_equal(v->budget, SLICE("x"))))
+        atomic_store(&overspent, true);
+}
+
+static void *look_on(void *arg) {
+    while (atomic_load(&running) > 0) {
+        budgets_visit(arg, check_view, NULL);
+        budgets_publish(arg);
+    }
+    return NULL;
+}
+
+static void *operate(void *arg) {
+    const struct budget_name x = {SLICE("acme"), SLICE("x"), {NULL, 0}};
+    const struct budget_name user = {SLICE("acme"), SLICE("u"), SLICE("u1")};
+    struct error err;
+    for (unsigned i = 0; atomic_load(&running) > 0; i++) {
+        bool ok = i % 4 == 0   ? budget_top_up(arg, &x, 1000, &err)
+                  : i % 4 == 1 ? budget_reset(arg, &x, &err)
+                  : i % 4 == 2 ? budget_freeze(arg, &user, i % 8 == 2, &err)
+                               : budget_top_up(arg, &user, 0, &err);
+        if (!ok)
+            abort();
+        sched_yield();
+    }
+    return NULL;
+}
+
+static void end_one(struct budgets_loop *l, struct worker *w, struct budget_reservation *r) {
+    if (r->state != BUDGET_HELD && r->state != BUDGET_WAITING)
+        return;
+    config_pico cost = (config_pico)random_below((uint64_t)r->amount / 8 + 1);
+    if (random_below(4) == 0) {
+        if (!budget_release(l, r))
+            abort();
+    } else {
+        w->settled += cost;
+        if (!budget_settle(l, r, cost, NULL))
+            abort();
+    }
+}
+
+static void on_ready(void *arg) {
+    struct budget_reservation *r = arg;
+    if (r->state != BUDGET_HELD)
+        abort();
+}
+
+static struct budget_ask ask_of(const struct worker *w, int round, char user[16], char run[24]) {
+    snprintf(user, 16, "u%u", (unsigned)random_below(20));
+    snprintf(run, 24, "r%u-%d", w->number, round);
+    struct budget_ask ask = {.scope = {.tenant = SLICE("acme"),
+                                       .user = slice_of(user),
+                                       .run = slice_of(run),
+                                       .run_amount = CONFIG_UNSET},
+                             .worst = (config_pico)random_below((uint64_t)AMOUNT / 100)};
+    if (random_below(2) == 0)
+        ask.scope.run_amount = AMOUNT / 100;
+    return ask;
+}
+
+static void *work(void *arg) {
+    struct worker *w = arg;
+    struct event_base *loop = event_base_new();
+    struct store_client *client = w->store != NULL ? store_client_new(w->store, loop) : NULL;
+    struct budgets_loop *l = budgets_loop_new(w->budgets, loop, client);
+    struct budget_reservation held[HELD] = {0};
+    random_seed(300 + w->number);
+    for (int i = 0; i < (client != NULL ? ROUNDS / 8 : ROUNDS); i++) {
+        struct budget_reservation *r = &held[random_below(HELD)];
+        struct budget_refusal refusal;
+        char user[16], run[24];
+        const struct budget_ask ask = ask_of(w, i, user, run);
+        end_one(l, w, r);
+        if (budget_reserve(l, r, &ask, on_ready, r, &refusal) != BUDGET_REFUSED)
+            w->granted++;
+        else
+            w->refused++;
+        if (random_below(4) == 0)
+            event_base_loop(loop, EVLOOP_NONBLOCK);
+    }
+    for (size_t i = 0; i < HELD; i++)
+        end_one(l, w, &held[i]);
+    budgets_loop_free(l);
+    store_client_free(client);
+    event_base_free(loop);
+    atomic_fetch_sub(&running, 1);
+    return NULL;
+}
+
+struct sums {
+    config_pico all, users;
+};
+
+static void on_final(void *arg, const struct budget_view *v) {
+    struct sums *sums = arg;
+    assert_int_equal(v->reserved, 0);
+    assert_int_equal(v->overrun, 0);
+    if (slice_equal(v->budget, SLICE("all")))
+        sums->all += v->spent;
+    if (slice_equal(v->budget, SLICE("u")))
+        sums->users += v->spent;
+}
+
+static config_pico run_all(struct budgets *b, struct store *store) {
+    struct worker w[THREADS] = {0};
+    const struct config *configs[] = {scene_config(bodies[0], ""), scene_config(bodies[1], "")};
+    pthread_t other[2];
+    config_pico settled = 0;
+    int64_t granted = 0, refused = 0;
+    budgets_configure(b, configs[0]);
+    atomic_store(&running, THREADS);
+    pthread_create(&other[0], NULL, look_on, b);
+    pthread_create(&other[1], NULL, operate, b);
+    for (unsigned i = 0; i < THREADS; i++) {
+        w[i] = (struct worker){.budgets = b, .store = store, .number = i};
+        pthread_create(&w[i].thread, NULL, work, &w[i]);
+    }
+    for (int i = 1; i <= 20; i++)
+        budgets_configure(b, configs[i % 2]); // ends with the first
+    for (unsigned i = 0; i < THREADS; i++) {
+        pthread_join(w[i].thread, NULL);
+        settled += w[i].settled;
+        granted += w[i].granted;
+        refused += w[i].refused;
+    }
+    pthread_join(other[0], NULL);
+    pthread_join(other[1], NULL);
+    assert_false(atomic_load(&overspent));
+    assert_true(granted > 0 && refused > 0);
+    config_unref(configs[0]);
+    config_unref(configs[1]);
+    return settled;
+}
+
+static void assert_adds_up(struct budgets *b, config_pico settled) {
+    struct sums sums = {0};
+    budgets_visit(b, on_final, &sums);
+    assert_int_equal(sums.all, settled);
+    assert_int_equal(sums.users, settled);
+}
+
+static void test_in_memory(void **state) {
+    (void)state;
+    struct error err;
+    at(NOON_MS); // no window ends meanwhile
+    struct budgets *b = budgets_open(NULL, &err);
+    assert_adds_up(b, run_all(b, NULL));
+    budgets_close(b);
+    clock_thaw();
+}
+
+static void test_with_a_store(void **state) {
+    struct budget_scene *s = *state;
+    open_scene(s, "");
+    config_pico settled = run_all(s->budgets, s->store);
+    assert_adds_up(s->budgets, settled);
+    reopen_scene(s, bodies[0]);
+    assert_adds_up(s->budgets, settled); // to the last unit
+    close_scene(s);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_in_memory),
+        cmocka_unit_test_setup_teardown(test_with_a_store, set_up_directory, tear_down_directory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
