@@ -60,9 +60,9 @@ struct budget_counter;
 struct budget_waiter;
 
 enum {
-    BUDGET_STEPS = 128,      // the ceiling moves by 128ths of the amount
-    BUDGET_CONFIRM_MS = 250, // longest wait for the disk
-    BUDGET_LEGS = 4,         // applying budgets without an allocation
+    BUDGET_STEPS = 128,           // the ceiling moves by 128ths of the amount
+    BUDGET_CONFIRM_MS = 250,      // longest wait for the disk
+    BUDGET_LEGS = 4,              // applying budgets without an allocation
     BUDGET_VALUES_MAX = 10000,    // counters of one budget
     BUDGET_COUNTERS_MAX = 100000, // of all budgets together
 };
@@ -90,8 +90,8 @@ void budgets_loop_free(struct budgets_loop *l);
 // -------------------------------------------------------------- reservations
 
 enum budget_state {
-    BUDGET_IDLE,     // zero: nothing held
-    BUDGET_WAITING,  // held; the store has not confirmed yet
+    BUDGET_IDLE,    // zero: nothing held
+    BUDGET_WAITING, // held; the store has not confirmed yet
     BUDGET_HELD,
     BUDGET_SETTLED,
     BUDGET_RELEASED, // or refused
@@ -125,9 +125,9 @@ struct budget_view {
     struct slice value;
     enum config_budget_per per;
     bool sliding;
-    bool frozen;             // grants nothing until it is thawed
-    config_pico amount;      // with what an operator gave
-    config_pico topped_up;   // of amount, in this window; may be negative
+    bool frozen;           // grants nothing until it is thawed
+    config_pico amount;    // with what an operator gave
+    config_pico topped_up; // of amount, in this window; may be negative
     config_pico spent, reserved;
     config_pico remaining;   // never negative
     config_pico recovered;   // of spent: by the rule above
@@ -153,7 +153,7 @@ struct budget_ask {
 struct budget_refusal {
     struct budget_view budget; // the one with least left
     config_pico asked;
-    config_pico fits;       // the most that all of them would have granted
+    config_pico fits; // the most that all of them would have granted
     // Until its window ends (sliding: until enough has left it); -1: never by waiting,
     // as where it is frozen.
     int64_t retry_after_ms;
@@ -217,8 +217,8 @@ bool budget_top_up(struct budgets *b, const struct budget_name *name, config_pic
                    struct error *err) FARTHING_MUST_CHECK;
 // What was spent in this window is forgotten; what is reserved now is not, and will
 // be booked in it.
-bool budget_reset(struct budgets *b, const struct budget_name *name, struct error *err)
-    FARTHING_MUST_CHECK;
+bool budget_reset(struct budgets *b, const struct budget_name *name,
+                  struct error *err) FARTHING_MUST_CHECK;
 // Grants nothing until it is thawed; what is reserved is settled as ever.
 bool budget_freeze(struct budgets *b, const struct budget_name *name, bool frozen,
                    struct error *err) FARTHING_MUST_CHECK;

@@ -9,17 +9,22 @@
 #include "farthing/json.h"
 
 // Of some text: before calibration, never below 1 where there is text, and
-// rather too high than too low for every tokenizer in use. `text` is JSON source
-// (escapes and all) or plain.
+// rather too high than too low for every tokenizer in use (English is about 1.25
+// of what they count). `text` is JSON source (escapes and all) or plain. Linear,
+// under 1 us for each KiB.
 int64_t estimate_text(struct slice text);
 // Of one value of a request (a message, a list of tools, a schema), with what
-// images, files and audio in it may count. JSON_NONE: 0.
+// images, files and audio in it may count: by their size where it can be read in
+// the base64, else by the most that is usual. JSON_NONE, null: 0.
 int64_t estimate_value(const struct json_doc *doc, json_ref value);
 // Of the whole input of a request: messages or prompt or input, instructions,
-// tools, response format; not of what is no input (metadata, parameters).
+// tools, response format; not of what is no input (metadata, parameters). What lies
+// at the provider (previous_response_id, stored prompts, results of its own tools)
+// cannot be known here and is not in it. A body that is no JSON object: 0.
 int64_t estimate_input(enum api_endpoint e, const struct json_doc *doc);
 
-// What was learned, by model ("provider/model"); shared by all loops.
+// What was learned, by model ("provider/model"); shared by all loops. 512 models
+// have their own figures, those beyond share theirs.
 struct estimator;
 struct estimator *estimator_new(void);
 void estimator_free(struct estimator *e);
@@ -28,10 +33,13 @@ struct estimate {
     int64_t likely; // what the provider will probably report
     int64_t most;   // what it will hardly exceed: what budgets reserve
 };
-// `raw` is estimate_input's. Any thread; costs some tens of nanoseconds.
+// `raw` is estimate_input's. likely <= most, both within 0.3 to 3 times raw, give
+// or take 16; before anything was learned 0.85 and 1 times. Any thread; costs some
+// tens of nanoseconds.
 struct estimate estimator_ask(struct estimator *e, struct slice model, int64_t raw);
 // What the provider reported for it. Updates farthing_token_estimate_ratio{model}
-// (a histogram of likely / reported). Any thread.
+// (a histogram of likely / reported). What cannot be (0 tokens, 100 times as many)
+// changes little or nothing. Any thread.
 void estimator_learn(struct estimator *e, struct slice model, int64_t raw, int64_t reported);
 
 #endif

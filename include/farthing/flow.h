@@ -11,6 +11,7 @@
 #include "farthing/estimate.h"
 #include "farthing/flight.h"
 #include "farthing/http.h"
+#include "farthing/idempotency.h"
 #include "farthing/ledger.h"
 #include "farthing/limits.h"
 #include "farthing/runs.h"
@@ -28,6 +29,11 @@ struct flow_shared {
     struct budgets *budgets;
     struct runs *runs;
     struct estimator *estimator;
+    // Results under an Idempotency-Key, and what is in flight under one; NULL: keys
+    // are the provider's affair.
+    struct cache *records;
+    struct idempotency *claims;
+    struct cache *recent;      // what clients' retries are served from; NULL: nothing
     struct key_blocks *blocks; // NULL: nobody is blocked
 };
 

@@ -207,10 +207,10 @@ static void on_wait_over(void *arg, enum limits_verdict verdict) {
     struct exchange *x = arg;
     exchange_enter(x);
     note_wait(x);
-    if (verdict == LIMITS_GRANTED)
-        exchange_resume_after_admit(x);
-    else
+    if (verdict != LIMITS_GRANTED)
         (void)refuse(x);
+    else if (identify_unblocked(x)) // blocked while it waited?
+        exchange_resume_after_admit(x);
     exchange_leave(x);
 }
 

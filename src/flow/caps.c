@@ -19,6 +19,18 @@ struct estimate input_estimate(struct exchange *x, struct slice model) {
     return estimator_ask(x->flow->shared.estimator, model, x->raw_input);
 }
 
+// Input that lies at the provider: an earlier response, a conversation, a stored
+// prompt. No byte of the request says how long it is.
+static bool has_unseen_input(const struct exchange *x) {
+    static const char *const members[] = {"previous_response_id", "conversation", "prompt"};
+    if (x->endpoint != API_RESPONSES)
+        return false;
+    for (size_t i = 0; i < FARTHING_COUNT(members); i++)
+        if (!json_is_absent(x->doc, json_get(x->doc, JSON_ROOT, slice_of(members[i]))))
+            return true;
+    return false;
+}
+
 // One in some is estimated although nobody needs it, so that the estimate is
 // good when somebody does.
 static void estimate_to_learn(struct exchange *x) {
@@ -272,6 +284,7 @@ bool caps_apply(struct exchange *x) {
     if (!x->body_is_json || !api_endpoint_is_cacheable(x->endpoint))
         return true;
     provider_read_request(x->endpoint, x->doc, &x->asked);
+    x->unseen_input = has_unseen_input(x);
     if (!check_counts(x) || !apply_context(x) || !check_input(x) || !check_window(x))
         return false;
     cap_output(x);

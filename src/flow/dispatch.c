@@ -142,6 +142,8 @@ static void note_attempt(struct exchange *x, const struct attempt_result *result
         .cost_known = true, // an attempt that failed costs nothing until judged otherwise
     };
     x->queue_ms += result->queue_ms;
+    if (result->queue_ms > 0 && x->queued_for.len == 0)
+        x->queued_for = SLICE("provider");
 }
 
 static void on_done(void *arg, const struct attempt_result *result) {
@@ -239,7 +241,7 @@ static void on_client_stayed_away(evutil_socket_t fd, short what, void *arg) {
     (void)what;
     struct exchange *x = arg;
     exchange_enter(x);
-    if (x->state != EXCHANGE_SETTLED)
+    if (x->state != EXCHANGE_SETTLED && !join_is_needed(x)) // else on_alone says when
         give_up(x);
     exchange_leave(x);
 }
@@ -260,6 +262,8 @@ void dispatch_client_gone(struct exchange *x) {
     }
     enum config_client_gone policy =
         x->route != NULL ? x->route->on_client_gone : CONFIG_GONE_DEFAULT;
+    if (policy == CONFIG_GONE_DEFAULT && x->claim != NULL)
+        policy = CONFIG_GONE_FINISH;
     bool buying = x->attempt != NULL && x->ended_by != ENDED_BY_SHUTDOWN;
     bool pausing = (x->state == EXCHANGE_PAUSING || x->state == EXCHANGE_RESERVING) && x->ended_by != ENDED_BY_SHUTDOWN;
     if ((buying || pausing) && join_is_needed(x)) {

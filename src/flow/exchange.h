@@ -12,6 +12,7 @@
 #include "farthing/estimate.h"
 #include "farthing/flight.h"
 #include "farthing/flow.h"
+#include "farthing/idempotency.h"
 #include "farthing/limits.h"
 #include "farthing/provider.h"
 #include "farthing/route.h"
@@ -108,6 +109,7 @@ struct exchange {
     bool cacheable;
     int64_t cache_ttl_ms;
     struct cache_key key;
+    bool has_digest; // `key` says what is asked; also where nothing is cached
     int64_t deadline_ms; // clock_mono_ms, 0: none
 
     // admit
@@ -117,6 +119,19 @@ struct exchange {
     // recall
     struct cache_lookup *lookup;
     struct cache_entry *hit;
+    enum ledger_lever lever; // what saved the purchase, of a hit and of what was joined
+
+    // recall: the same request once more; repeat.c
+    bool keyed;    // it has an Idempotency-Key, and record_name is its record's
+    bool findable; // a retry of it may be served by its purchase
+    bool retries;  // it is one, as its SDK says
+    struct idempotency_digest record_name, fingerprint;
+    struct idempotency_digest purchase; // under which it buys, or follows who does
+    struct idempotency_claim *claim;    // released with the row
+    enum idempotency_standing standing;
+    bool same_form; // the purchase's stream is what this client asked for
+    bool publishes_own_form;
+    int looks; // into the finished records
 
     // join: a seat in a purchase that may be shared, until the row is written
     struct flight *flight;
@@ -143,6 +158,7 @@ struct exchange {
     struct provider_request asked;  // what it says of its own size
     struct json_edits *edits;       // of the body, until that is made
     int64_t raw_input;              // estimate_input of what is sent; -1: not estimated
+    bool unseen_input;              // some of it lies at the provider
     int64_t output_cap;             // of one choice, as it is sent; -1: none
     bool output_lowered;
     struct buffer capped;           // the row's JSON, its object not closed
@@ -264,6 +280,26 @@ config_pico reserve_remaining(struct exchange *x);
 void caps_lower_output(struct exchange *x, int64_t cap);
 // The body as it is sent; the parsed request is not needed any more; plan.c.
 void plan_make_body(struct exchange *x);
+// Headers that say that a request may come more than once; false when it
+// refused; repeat.c.
+bool repeat_read(struct exchange *x);
+// Claims the key and looks for its result; serves it, or goes on to recall_go_on.
+void repeat_claim(struct exchange *x);
+// Looks (again): serves, or goes on to recall_go_on, with a seat to join_go_on.
+void repeat_look(struct exchange *x);
+bool repeat_must_look_again(const struct exchange *x);
+// For a client's retry: serves what was bought for it a moment ago.
+bool repeat_serve_recent(struct exchange *x);
+// Writes a result down under the key that is claimed, if one is.
+void repeat_record(struct exchange *x, const struct cache_answer *answer, int status);
+// The same, and for retries.
+void repeat_remember(struct exchange *x, const struct cache_answer *answer);
+bool repeat_is_of_retry(const struct exchange *x, int64_t created_ms);
+void repeat_release(struct exchange *x);
+// Many clients stand behind this tenant's name, each with a provider key of its own; normalize.c.
+bool normalize_tenant_is_shared(const struct exchange *x);
+void recall_go_on(struct exchange *x); // recall.c: the exact cache, and what follows it
+void join_go_on(struct exchange *x);   // join.c: with its seat
 // The run's caps allow one more attempt; else refused_by says why not; reserve.c.
 bool reserve_attempt(struct exchange *x);
 // The reservation ends, at the real cost or at nothing. Idempotent; reserve.c.
@@ -272,6 +308,8 @@ void reserve_settle(struct exchange *x);
 // What the client said under one name, as header x-farthing-NAME or metadata
 // farthing_NAME; identify.c.
 void attributes_read(struct exchange *x);
+// False when it refused: an operator has blocked the key, or its tenant; identify.c.
+bool identify_unblocked(struct exchange *x);
 // For a request that was refused before: whose was it? identify.c.
 void identify_for_the_row(struct exchange *x);
 // Removes the metadata twins from what goes upstream; identify.c.

@@ -161,6 +161,15 @@ void identify_for_the_row(struct exchange *x) {
         x->attributes = (struct attributes){0};
 }
 
+bool identify_unblocked(struct exchange *x) {
+    if (!key_blocks_check(x->flow->shared.blocks, x->has_client_key ? x->client_key_digest : NULL,
+                          x->tenant->name))
+        return true;
+    x->refused_by = SLICE("blocked");
+    return exchange_refuse(x, API_ERROR_INVALID_API_KEY, SLICE_NONE,
+                           "This key was blocked by an operator.");
+}
+
 bool station_identify(struct exchange *x) {
     find_tenant(x);
     if (x->tenant == NULL) {
@@ -172,11 +181,5 @@ bool station_identify(struct exchange *x) {
                                    : "No API key was given: send it as \"Authorization: Bearer "
                                      "KEY\".");
     }
-    if (key_blocks_check(x->flow->shared.blocks, x->has_client_key ? x->client_key_digest : NULL,
-                         x->tenant->name)) {
-        x->refused_by = SLICE("blocked");
-        return exchange_refuse(x, API_ERROR_INVALID_API_KEY, SLICE_NONE,
-                               "This key was blocked by an operator.");
-    }
-    return valid_attributes(x);
+    return identify_unblocked(x) && valid_attributes(x);
 }

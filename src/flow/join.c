@@ -11,26 +11,49 @@
 
 static void follow_on(struct exchange *x);
 
+// What it looked for before it had its seat may have landed meanwhile.
 static bool serve_if_kept_meanwhile(struct exchange *x) {
+    if (repeat_serve_recent(x))
+        return true;
+    if (!x->cacheable || x->cache_mode != CACHE_USE)
+        return false;
     struct cache_entry *entry = cache_peek(x->flow->shared.cache, &x->key, clock_wall_ms());
     if (entry == NULL)
         return false;
+    repeat_record(x, cache_entry_answer(entry), 200);
     join_leave(x);
     x->hit = entry;
+    x->lever = LEDGER_SAVED_CACHE;
     reply_from_cache(x);
     return true;
 }
 
+// Who claims a key buys as a leader only.
 static void buy(struct exchange *x) {
     join_leave(x);
-    exchange_resume_after_recall(x);
+    if (x->claim != NULL)
+        exchange_resume_after_miss(x);
+    else
+        exchange_resume_after_recall(x);
+}
+
+// Why it did not buy itself.
+static enum ledger_lever lever_of(const struct exchange *x) {
+    if (x->claim != NULL && x->standing == IDEMPOTENCY_SAME)
+        return LEDGER_SAVED_IDEMPOTENCY;
+    return x->retries ? LEDGER_SAVED_RETRY : LEDGER_SAVED_COALESCE;
+}
+
+static void be_joined(struct exchange *x) {
+    x->joined = true;
+    x->lever = lever_of(x);
 }
 
 // ---------------------------------------------------------------- followers
 
 static void take_head(struct exchange *x) {
     const struct cache_answer *head = flight_head(x->flight);
-    x->joined = true;
+    be_joined(x);
     x->status = x->reply_status = 200;
     x->content_type = arena_copy(x->arena, head->content_type);
     x->origin_provider = arena_copy(x->arena, head->provider);
@@ -42,7 +65,7 @@ static void take_head(struct exchange *x) {
 
 static void take_entry(struct exchange *x, struct cache_entry *entry) {
     const struct cache_answer *kept = cache_entry_answer(entry);
-    x->joined = true;
+    be_joined(x);
     x->hit = entry;
     x->usage = kept->usage;
     x->usage_source = LEDGER_USAGE_CACHE;
@@ -78,7 +101,7 @@ static void end_followed_stream(struct exchange *x) {
 
 static void give_refusal(struct exchange *x) {
     const struct cache_answer *kept = cache_entry_answer(x->flight_entry);
-    x->joined = true;
+    be_joined(x);
     x->ended_by = ENDED_BY_PROVIDER;
     x->error = API_ERROR_UPSTREAM_ERROR;
     x->status = x->reply_status = x->flight_status;
@@ -108,6 +131,8 @@ static void end_following(struct exchange *x) {
 // As far as there is something and the client takes it.
 static void follow_on(struct exchange *x) {
     struct slice bytes;
+    if (x->lookup != NULL)
+        return; // a finished record is looked for, and goes before
     while (!x->held_back && x->request != NULL && flight_read(x->flight, &bytes)) {
         if (!x->reply_begun)
             take_head(x);
@@ -156,8 +181,18 @@ static void on_finish(void *arg, enum flight_end end, int status, struct cache_e
     x->flight_end = end;
     x->flight_status = status;
     x->flight_entry = entry;
+    if (entry != NULL && cache_entry_answer(entry)->body.len > 0)
+        repeat_record(x, cache_entry_answer(entry), end == FLIGHT_REFUSED ? status : 200);
     follow_on(x);
     exchange_leave(x);
+}
+
+// Nobody buys it any more, or nobody did: it is for this one to do.
+static void lead(struct exchange *x) {
+    if (repeat_must_look_again(x))
+        repeat_look(x);
+    else if (!serve_if_kept_meanwhile(x))
+        exchange_resume_after_recall(x);
 }
 
 static void on_promote(void *arg) {
@@ -166,8 +201,8 @@ static void on_promote(void *arg) {
     x->leads = true;
     if (x->pause != NULL)
         event_del(x->pause); // from here on the attempt has the deadline
-    if (!serve_if_kept_meanwhile(x))
-        exchange_resume_after_recall(x);
+    if (x->lookup == NULL)
+        lead(x);
     exchange_leave(x);
 }
 
@@ -181,25 +216,64 @@ static void on_alone(void *arg) {
 
 // -------------------------------------------------------------------- station
 
-bool station_join(struct exchange *x) {
-    static const struct flight_callbacks callbacks = {on_more, on_finish, on_promote, on_alone};
-    if (!x->cacheable || x->cache_mode != CACHE_USE)
-        return true;
-    const struct flight_member member = {
-        .box = x->flow->mailbox,
-        .streams = x->stream && !x->client_wants_usage,
-        .on = &callbacks,
-        .arg = x,
-    };
-    enum flight_role role;
-    x->flight = flight_join(x->flow->shared.flights, &x->key, &member, &role);
-    x->leads = role == FLIGHT_LEADER;
-    if (x->leads)
-        return !serve_if_kept_meanwhile(x);
+static void follow(struct exchange *x) {
     exchange_go(x, EXCHANGE_FOLLOWING);
     if (x->deadline_ms > 0)
         exchange_wait(x, x->deadline_ms - (int64_t)clock_mono_ms(), on_deadline);
+    follow_on(x); // of what came while it looked elsewhere
+}
+
+// The cache's key where the cache would share it; a key's own purchase; or
+// the first try of what is not shared, which only its retries may find.
+static bool choose_seat(const struct exchange *x, struct cache_key *key,
+                        struct flight_member *member) {
+    bool shared = x->cacheable && x->cache_mode == CACHE_USE;
+    member->streams = x->stream && !x->client_wants_usage;
+    *key = x->key;
+    if (x->claim != NULL) {
+        memcpy(key->bytes, x->purchase.bytes, DIGEST_LEN);
+        member->keep_all = true;
+        member->streams = x->stream && x->same_form;
+    } else if (!shared) {
+        member->wish = x->retries ? FLIGHT_FIND : FLIGHT_LEAD_ONLY;
+    }
+    return x->claim != NULL || shared || (x->findable && x->has_digest);
+}
+
+static bool refuse_full(struct exchange *x) {
+    return exchange_refuse(x, API_ERROR_IDEMPOTENCY_IN_PROGRESS, SLICE("Idempotency-Key"),
+                           "The request with this Idempotency-Key runs, and its stream is too long to "
+                           "be given from its beginning before it ends; try again then.");
+}
+
+bool station_join(struct exchange *x) {
+    static const struct flight_callbacks callbacks = {on_more, on_finish, on_promote, on_alone};
+    struct flight_member member = {.box = x->flow->mailbox, .on = &callbacks, .arg = x};
+    struct cache_key key;
+    enum flight_role role;
+    if (!choose_seat(x, &key, &member))
+        return true;
+    x->flight = flight_join(x->flow->shared.flights, &key, &member, &role);
+    x->leads = role == FLIGHT_LEADER;
+    if (role == FLIGHT_FULL)
+        return refuse_full(x);
+    if (role == FLIGHT_ALONE)
+        return true;
+    if (repeat_must_look_again(x)) {
+        repeat_look(x);
+        return false;
+    }
+    if (x->leads)
+        return !serve_if_kept_meanwhile(x);
+    follow(x);
     return false;
+}
+
+void join_go_on(struct exchange *x) {
+    if (x->leads)
+        lead(x);
+    else
+        follow(x);
 }
 
 // -------------------------------------------------------------------- leaders
@@ -219,7 +293,7 @@ static struct cache_answer head_of(const struct exchange *x) {
 }
 
 void join_publish(struct exchange *x, struct slice bytes) {
-    if (!x->leads || x->client_wants_usage)
+    if (!x->leads || (x->client_wants_usage && !x->publishes_own_form))
         return; // its events are not what the others asked for
     if (!x->publishes) {
         struct cache_answer head = head_of(x);
@@ -242,8 +316,10 @@ void join_give_error(struct exchange *x) {
     struct cache_answer error = head_of(x);
     error.body = buffer_slice(&x->answer);
     for (size_t i = 0; i < FARTHING_COUNT(for_all); i++)
-        if (x->status == for_all[i] && error.body.len > 0)
+        if (x->status == for_all[i] && error.body.len > 0) {
+            repeat_record(x, &error, x->status);
             join_give(x, FLIGHT_REFUSED, &error);
+        }
 }
 
 bool join_is_needed(const struct exchange *x) {

@@ -187,11 +187,16 @@ static struct slice variant_of(struct exchange *x) {
     return variant;
 }
 
+bool normalize_tenant_is_shared(const struct exchange *x) {
+    return x->has_client_key && !x->config->has_tenant_sections && any_passthrough(x->config);
+}
+
+// Also where nothing is cached: a key and a client's retry are known by it.
 static bool compute_key(struct exchange *x) {
     // Where clients bring the provider's own key, the provider is who checks
     // it: an answer is only given back to the key that bought it.
     struct slice tenant = x->tenant->name;
-    if (x->has_client_key && !x->config->has_tenant_sections && any_passthrough(x->config)) {
+    if (normalize_tenant_is_shared(x)) {
         char hex[2 * DIGEST_LEN + 1];
         digest_hex(x->client_key_digest, DIGEST_LEN, hex);
         tenant = arena_printf(x->arena, "%.*s %s", SLICE_ARG(tenant), hex);
@@ -201,10 +206,8 @@ static bool compute_key(struct exchange *x) {
         user = x->attributes.user;
         if (user.len == 0)
             user = json_string(x->doc, json_get(x->doc, JSON_ROOT, SLICE("user")), x->arena);
-        if (user.len == 0) {
+        if (user.len == 0)
             x->cacheable = false; // nobody to keep it for
-            return true;
-        }
     }
     struct cache_key_parts parts = {
         .endpoint = x->endpoint,
@@ -216,7 +219,8 @@ static bool compute_key(struct exchange *x) {
         .variant = variant_of(x),
     };
     struct error err;
-    if (!cache_key_compute(&parts, x->doc, &x->key, &err))
+    x->has_digest = cache_key_compute(&parts, x->doc, &x->key, &err);
+    if (!x->has_digest && x->cacheable)
         return exchange_refuse(x, API_ERROR_INVALID_REQUEST, SLICE_NONE, "The body is ambiguous: %s.",
                                err.text);
     return true;
@@ -236,5 +240,7 @@ bool station_normalize(struct exchange *x) {
     }
     x->cacheable = x->cache_mode != CACHE_BYPASS && may_be_kept(x);
     choose_ttl(x);
-    return !x->cacheable || compute_key(x);
+    if (!repeat_read(x))
+        return false;
+    return (!x->cacheable && !x->keyed && !x->findable) || compute_key(x);
 }

@@ -11,7 +11,10 @@ static bool not_found(struct exchange *x) {
 }
 
 static void serve_hit(struct exchange *x, struct cache_entry *entry) {
+    const struct cache_answer *kept = cache_entry_answer(entry);
     x->hit = entry;
+    x->lever = repeat_is_of_retry(x, kept->created_ms) ? LEDGER_SAVED_RETRY : LEDGER_SAVED_CACHE;
+    repeat_record(x, kept, 200); // what comes again under its key gets the same
     reply_from_cache(x);
 }
 
@@ -27,6 +30,14 @@ static void on_lookup(void *arg, struct cache_entry *entry) {
 }
 
 bool station_recall(struct exchange *x) {
+    if (x->keyed)
+        repeat_claim(x);
+    else if (!repeat_serve_recent(x))
+        recall_go_on(x);
+    return false;
+}
+
+void recall_go_on(struct exchange *x) {
     struct flow *f = x->flow;
     bool wants_stored = x->cache_mode == CACHE_USE || x->cache_mode == CACHE_ONLY;
     if (x->cacheable && wants_stored) {
@@ -34,17 +45,16 @@ bool station_recall(struct exchange *x) {
         struct cache_entry *entry = cache_peek(f->shared.cache, &x->key, now);
         if (entry != NULL) {
             serve_hit(x, entry);
-            return false;
+            return;
         }
         x->lookup = cache_lookup_start(f->shared.cache, f->store, &x->key, now, on_lookup, x);
         if (x->lookup != NULL) {
             exchange_go(x, EXCHANGE_RECALLING);
-            return false;
+            return;
         }
     }
     if (not_found(x))
         exchange_resume_after_miss(x);
-    return false;
 }
 
 // Before the last event, where a bought stream has it too.
@@ -135,25 +145,29 @@ static bool was_cut(const struct exchange *x) {
 }
 
 void remember(struct exchange *x, struct slice whole_answer) {
-    if (!x->cacheable || !x->judged_whole || whole_answer.len == 0)
+    if (!x->judged_whole || whole_answer.len == 0)
         return;
     const struct route_candidate *c = &x->candidates[x->candidate];
     int64_t now = clock_wall_ms();
     struct cache_answer answer = {
         .endpoint = x->endpoint,
-        .body = without_sender(x, whole_answer),
+        .body = whole_answer,
         .content_type = SLICE("application/json"),
         .provider = c->provider->name,
         .model = c->upstream_model,
         .tier = c->tier != NULL ? c->tier->name : SLICE_NONE,
         .finish_reason = x->judged.finish_reason,
+        .request_id = x->id,
         .usage = x->usage,
         .cost_known = x->cost_known,
         .cost_pico = x->cost.pico,
         .created_ms = now,
         .expires_ms = now + x->cache_ttl_ms,
     };
-    if (!x->lowered_by_money || !was_cut(x)) // others' budgets may bear the whole
+    repeat_remember(x, &answer); // as the client has it: it is who comes again
+    answer.body = without_sender(x, whole_answer);
+    bool all_of_it = !x->lowered_by_money || !was_cut(x); // others' budgets may bear the whole
+    if (x->cacheable && all_of_it)
         cache_insert(x->flow->shared.cache, &x->key, &answer);
     join_give(x, FLIGHT_DONE, &answer);
 }

@@ -2,10 +2,12 @@
 #include "exchange.h"
 
 struct slice record_cache_word(const struct exchange *x) {
+    if ((x->joined || x->hit != NULL) && x->lever == LEDGER_SAVED_IDEMPOTENCY)
+        return SLICE("idempotent");
     if (x->joined)
         return SLICE("coalesced");
     if (x->hit != NULL)
-        return SLICE("hit");
+        return x->cacheable || x->lever == LEDGER_SAVED_CACHE ? SLICE("hit") : SLICE("idempotent");
     return x->cacheable ? SLICE("miss") : SLICE("bypass");
 }
 
@@ -59,7 +61,7 @@ static void fill_savings(const struct exchange *x, struct cost_row *row) {
         const struct cache_answer *kept = cache_entry_answer(x->hit);
         row->baseline_known = kept->cost_known;
         row->baseline_cost.pico = kept->cost_pico;
-        row->saved[x->joined ? LEDGER_SAVED_COALESCE : LEDGER_SAVED_CACHE].pico = kept->cost_known ? kept->cost_pico : 0;
+        row->saved[x->lever].pico = kept->cost_known ? kept->cost_pico : 0;
         return;
     }
     if (!x->cost_known || x->usage_source == LEDGER_USAGE_NONE)
@@ -89,6 +91,7 @@ void station_record(struct exchange *x) {
     x->recorded = true;
     reserve_settle(x);
     join_leave(x);
+    repeat_release(x); // after the seat
     // What was paid was paid for the last attempt.
     if (x->attempt_count > 0 && x->usage_source != LEDGER_USAGE_NONE) {
         x->attempts[x->attempt_count - 1].cost_known = x->cost_known;

@@ -11,6 +11,7 @@
 
 enum {
     UNSAID_OUTPUT_TOKENS = 16384, // where neither request, file nor model says a cap
+    UNSAID_WINDOW_TOKENS = 128000, // of a model whose context_window is not said
     LEAST_OUTPUT_TOKENS = 16,     // below it a lowered cap is no answer
 };
 
@@ -52,6 +53,15 @@ static void assume_dearest_output(const struct exchange *x, const struct price *
         u->output_audio_tokens = u->output_tokens;
     else if (p->reasoning > p->output)
         u->reasoning_tokens = u->output_tokens;
+}
+
+// What lies at the provider may fill the model's window.
+static int64_t input_at_most(struct exchange *x) {
+    const struct route_candidate *c = &x->candidates[x->candidate];
+    int64_t estimate = input_estimate(x, c->name).most;
+    int64_t window = c->model != NULL && c->model->context_window > 0 ? c->model->context_window
+                                                                      : UNSAID_WINDOW_TOKENS;
+    return x->unseen_input && window > estimate ? window : estimate;
 }
 
 static int64_t times(int64_t tokens, int64_t n) {
@@ -119,6 +129,7 @@ static config_pico ceiling_of(const struct exchange *x) {
 static const char *usd(struct exchange *x, config_pico pico) {
     char text[MONEY_TEXT_MAX + 1];
     size_t len = money_format((struct money){pico}, text);
+    text[len] = '\0';
     return arena_copy(x->arena, slice_make(text, len + 1)).ptr; // with its end
 }
 
@@ -186,10 +197,16 @@ static bool refuse_run(struct exchange *x, const struct run_refusal *r) {
         [RUN_CAP_STEPS] = {"run.max_steps", "steps"},
         [RUN_CAP_ATTEMPTS] = {"run.max_attempts", "attempts"},
         [RUN_CAP_TOKENS] = {"run.max_tokens", "tokens"},
-        [RUN_CAP_WALL] = {"run.max_wall", "ms since its first step"},
+        [RUN_CAP_WALL] = {"run.max_wall", "ms"},
     };
     x->ended_by = ENDED_BY_LIMIT;
     x->refused_by = slice_of(caps[r->cap].name);
+    if (r->cap == RUN_CAP_WALL)
+        return exchange_refuse(x, API_ERROR_RUN_BUDGET_EXCEEDED, SLICE("x-farthing-run"),
+                               "The run %.*s may take %lld ms from its first step on; that was %lld "
+                               "ms ago.",
+                               SLICE_ARG(x->attributes.run), (long long)r->limit,
+                               (long long)r->used);
     return exchange_refuse(x, API_ERROR_RUN_BUDGET_EXCEEDED, SLICE("x-farthing-run"),
                            "The run %.*s may take %lld %s in all; it has taken %lld, and this needs "
                            "%lld.",
@@ -209,7 +226,7 @@ bool station_step(struct exchange *x) {
 }
 
 static int64_t tokens_at_most(struct exchange *x) {
-    int64_t input = input_estimate(x, x->candidates[x->candidate].name).most;
+    int64_t input = input_at_most(x);
     int64_t output = times(output_of_one(x), x->asked.n), sum;
     return __builtin_add_overflow(input, output, &sum) ? INT64_MAX : sum;
 }
@@ -306,7 +323,7 @@ static bool reserve_money(struct exchange *x, bool *waits) {
     if (p == NULL && is_bounded(x) && x->tenant->unpriced == CONFIG_UNPRICED_REFUSE)
         return refuse_unpriced(x);
     struct price price = p != NULL ? *p : (struct price){0}; // the book's is its own until asked again
-    int64_t input = p != NULL ? input_estimate(x, c->name).most : 0;
+    int64_t input = p != NULL ? input_at_most(x) : 0;
     if (p != NULL && !within_ceiling(x, &price, input))
         return false;
     if (!budgets)

@@ -3,12 +3,23 @@
 // second call (a stream whose summary came first) computes the same again.
 #include "exchange.h"
 
+// From the bytes that came, but no more than the cap that was sent: long words
+// and an answer's wrapping are no tokens.
+static int64_t estimate_output(const struct exchange *x) {
+    int64_t about = x->output_bytes > 0 ? provider_estimate_tokens(x->output_bytes) : 0, most;
+    bool was_capped = x->asked.output_cap >= 0 || x->output_lowered;
+    if (!was_capped || x->output_cap < 0 ||
+        __builtin_mul_overflow(x->output_cap, x->asked.n, &most))
+        return about;
+    return about < most ? about : most;
+}
+
 // Usage that no provider reported: from the bytes that went each way.
 static void estimate(struct exchange *x) {
     x->usage_source = LEDGER_USAGE_ESTIMATED;
     x->usage = (struct api_usage){
         .input_tokens = input_estimate(x, x->candidates[x->candidate].name).likely,
-        .output_tokens = x->output_bytes > 0 ? provider_estimate_tokens(x->output_bytes) : 0,
+        .output_tokens = estimate_output(x),
     };
 }
 
@@ -41,7 +52,7 @@ static void price_purchase(struct exchange *x) {
 
 // Answers of streams are settled twice, and learned from once.
 static void learn(struct exchange *x) {
-    if (x->raw_input > 0 && !x->learned)
+    if (x->raw_input > 0 && !x->unseen_input && !x->learned)
         estimator_learn(x->flow->shared.estimator, x->candidates[x->candidate].name, x->raw_input,
                         x->usage.input_tokens);
     x->learned = true;

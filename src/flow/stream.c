@@ -8,7 +8,7 @@ void stream_open(struct exchange *x) {
         .dialect = exchange_dialect(x),
         .endpoint = x->endpoint,
         .swallow_usage = x->swallow_usage,
-        .assemble = x->cacheable,
+        .assemble = x->cacheable || x->claim != NULL || x->leads,
         .n = x->n,
         .max_answer_bytes = (size_t)x->config->cache.max_entry_bytes,
     };
@@ -181,7 +181,7 @@ void stream_done(struct exchange *x, const struct attempt_result *result) {
     }
     x->judged_whole = state->answer.complete && !state->is_error;
     struct buffer answer = {0};
-    if (x->cacheable && x->judged_whole && provider_stream_answer(x->reader, &answer))
+    if (x->judged_whole && provider_stream_answer(x->reader, &answer))
         remember(x, buffer_slice(&answer));
     buffer_free(&answer);
     reply_begin(x);

@@ -13,6 +13,10 @@ enum {
     WORKERS_MAX = 64,
     ADDRESSES_MAX = 16,
     SHARED_STREAM_BYTES = 1 << 20, // of a stream in flight that late followers may still join
+    RECORDS_MEMORY_BYTES = 16 << 20, // results under an Idempotency-Key,
+    RECORDS_DISK_BYTES = 256 << 20,
+    RECORD_BYTES_MAX = 64 << 20, // each of them
+    RECENT_BYTES = 32 << 20,     // results that a client's retry may come for
 };
 
 struct process {
@@ -29,6 +33,8 @@ struct process {
     struct runs *runs;
     struct estimator *estimator;
     struct key_blocks *blocks;
+    struct cache *records, *recent;
+    struct idempotency *claims;
     struct store_client *client; // the main loop's
     struct http_tls *tls;
     struct flow_shared shared;
@@ -124,6 +130,15 @@ static bool open_state(struct process *p) {
     p->upstream = upstream_shared_new();
     p->limits = limits_new();
     limits_configure(p->limits, p->config);
+    p->records = cache_new(&(struct cache_options){
+        .memory_bytes = RECORDS_MEMORY_BYTES,
+        .max_entry_bytes = RECORD_BYTES_MAX,
+        .store = p->store,
+        .space = "idempotency",
+    });
+    store_bound_space(p->store, "idempotency", RECORDS_DISK_BYTES);
+    p->recent = cache_new(&(struct cache_options){.memory_bytes = RECENT_BYTES});
+    p->claims = idempotency_new();
     p->flights = flights_new(&(struct flights_options){.join_bytes = SHARED_STREAM_BYTES});
     if (!open_money(p))
         return false;
@@ -138,6 +153,9 @@ static bool open_state(struct process *p) {
         .runs = p->runs,
         .estimator = p->estimator,
         .blocks = p->blocks,
+        .records = p->records,
+        .claims = p->claims,
+        .recent = p->recent,
     };
     return true;
 }
@@ -187,6 +205,7 @@ static bool open_admin(struct process *p) {
     };
     p->admin = admin_new(&sources, p->config);
     struct http_handler handler = admin_handler(p->admin);
+    limits.max_body_bytes = 64 * 1024; // orders of an operator
     p->admin_server = http_server_new(p->loop, &limits, &handler);
     if (http_server_listen(p->admin_server, p->config->server.admin_listen, NULL, false, &err) == 0)
         return fail(&err);
@@ -361,6 +380,9 @@ static void clean_up(struct process *p) {
     admin_free(p->admin);
     store_client_free(p->client);
     cache_free(p->cache);
+    cache_free(p->records);
+    cache_free(p->recent);
+    idempotency_free(p->claims);
     budgets_close(p->budgets);
     runs_close(p->runs);
     key_blocks_close(p->blocks);

@@ -9,8 +9,8 @@ struct trial {
     struct context_items items;
     int64_t scale_milli;
     int64_t raw[CONFIG_CONTEXT_PART_COUNT];
-    size_t gone;  // items from the beginning, but the pinned ones
-    bool *cuts;   // NULL: not looked for yet
+    size_t gone; // items from the beginning, but the pinned ones
+    bool *cuts;  // NULL: not looked for yet
 };
 
 static int64_t scaled(const struct trial *t, int64_t raw) {

@@ -13,7 +13,7 @@ static json_ref items_of(enum api_endpoint e, const struct json_doc *doc) {
     else if (e == API_RESPONSES)
         list = json_get(doc, JSON_ROOT, SLICE("input"));
     return json_first(doc, list) != JSON_NONE && json_type_of(doc, list) == JSON_ARRAY ? list
-                                                                                        : JSON_NONE;
+                                                                                       : JSON_NONE;
 }
 
 static bool member_is(const struct json_doc *doc, json_ref object, const char *name,
@@ -68,8 +68,7 @@ static int64_t retrieved_of(const struct json_doc *doc, const struct context_ite
         content = json_get(doc, item->ref, SLICE("output"));
     // A tool's result has the tool's name.
     bool named = item->part != CONFIG_CONTEXT_TOOL_RESULTS &&
-                 one_of(doc, json_get(doc, item->ref, SLICE("name")), names,
-                        FARTHING_COUNT(names));
+                 one_of(doc, json_get(doc, item->ref, SLICE("name")), names, FARTHING_COUNT(names));
     if (named || is_marked(doc, content, markers))
         return item->tokens;
     return marked_parts(doc, content, markers);
@@ -125,8 +124,8 @@ static void find_turns(struct context_items *c) {
         struct context_item *item = &c->items[i];
         if (item->pinned)
             continue;
-        bool user = item->part == CONFIG_CONTEXT_HISTORY &&
-                    member_is(c->doc, item->ref, "role", "user");
+        bool user =
+            item->part == CONFIG_CONTEXT_HISTORY && member_is(c->doc, item->ref, "role", "user");
         item->begins_turn = user && !asking;
         if (item->begins_turn)
             last = i;
@@ -151,8 +150,8 @@ static void read_rest(struct context_items *c, const struct config_slices *marke
     int64_t tokens = json_is_absent(c->doc, system) ? 0 : estimate_value(c->doc, system);
     int64_t retrieved = 0;
     if (markers != NULL && tokens > 0)
-        retrieved = is_marked(c->doc, system, markers) ? tokens
-                                                       : marked_parts(c->doc, system, markers);
+        retrieved =
+            is_marked(c->doc, system, markers) ? tokens : marked_parts(c->doc, system, markers);
     int64_t all = estimate_input_without(c->endpoint, c->doc, c->array);
     c->rest[CONFIG_CONTEXT_RETRIEVED] = retrieved;
     c->rest[CONFIG_CONTEXT_SYSTEM] = tokens - retrieved;
@@ -197,7 +196,7 @@ static void note_answer(struct pairs *p, json_ref id, size_t index) {
     uintptr_t call = key.len > 0 ? (uintptr_t)table_get(p->calls, key) : 0;
     if (call == 0)
         return;
-    p->open[call]++; // no cut before any item from the one behind the call
+    p->open[call]++;      // no cut before any item from the one behind the call
     p->open[index + 1]--; // to the answer
 }
 

@@ -8,15 +8,15 @@
 #include "estimate.h"
 
 enum {
-    MESSAGE_TOKENS = 4,  // role and the marks around a message; OpenAI says 3
-    REQUEST_TOKENS = 3,  // the beginning of the answer
-    CALL_TOKENS = 8,     // a tool's call or result: its frame
-    OBJECT_TOKENS = 2,   // any other
-    TOOL_TOKENS = 8,     // a tool's definition: its frame
-    TOOLS_TOKENS = 16,   // what is said before the first
+    MESSAGE_TOKENS = 4, // role and the marks around a message; OpenAI says 3
+    REQUEST_TOKENS = 3, // the beginning of the answer
+    CALL_TOKENS = 8,    // a tool's call or result: its frame
+    OBJECT_TOKENS = 2,  // any other
+    TOOL_TOKENS = 8,    // a tool's definition: its frame
+    TOOLS_TOKENS = 16,  // what is said before the first
     // Anthropic puts a system prompt before tools ("Tool use", up to 346 tokens).
     MESSAGES_TOOLS_TOKENS = 346,
-    DEPTH_MAX = 8, // content in results in messages; deeper is text
+    DEPTH_MAX = 8,            // content in results in messages; deeper is text
     CIPHER_BYTES_A_TOKEN = 4, // base64 of encrypted reasoning
 };
 
@@ -82,8 +82,16 @@ static int64_t document(const struct json_doc *doc, json_ref part, unsigned dept
 
 // ------------------------------------------------------------------- objects
 
-enum kind { KIND_OTHER, KIND_TEXT, KIND_CALL, KIND_IMAGE_URL, KIND_IMAGE, KIND_AUDIO, KIND_FILE,
-            KIND_DOCUMENT };
+enum kind {
+    KIND_OTHER,
+    KIND_TEXT,
+    KIND_CALL,
+    KIND_IMAGE_URL,
+    KIND_IMAGE,
+    KIND_AUDIO,
+    KIND_FILE,
+    KIND_DOCUMENT
+};
 
 static const struct {
     const char *type;

@@ -19,8 +19,8 @@
 
 enum {
     MODELS_MAX = 512,
-    SLOTS = 2048, // a power of two, sparse: a search ends at the first free slot
-    SMALL_TOKENS = 50, // below, the constant part is most of the difference
+    SLOTS = 2048,        // a power of two, sparse: a search ends at the first free slot
+    SMALL_TOKENS = 50,   // below, the constant part is most of the difference
     MEMORY_REPORTS = 64, // reports that count, the later ones more
     FADE_REPORTS = 400,  // in which the highest ratio of late fades
     RATIO_UNIT = 1 << 16,
@@ -30,13 +30,13 @@ enum {
 };
 
 // Before anything was reported: estimates lean to the tokenizer that counts most.
-#define LIKELY_BEFORE 0.85
+#define LIKELY_BEFORE    0.85
 #define DEVIATION_BEFORE 0.05
-#define DEVIATIONS_MOST 3.0  // what `most` is above the mean
-#define DEVIATIONS_STEP 4.0  // what one report may be away from it
-#define DEVIATION_LEAST 0.01
-#define RATIO_LEAST 0.3
-#define RATIO_MOST 3.0
+#define DEVIATIONS_MOST  3.0 // what `most` is above the mean
+#define DEVIATIONS_STEP  4.0 // what one report may be away from it
+#define DEVIATION_LEAST  0.01
+#define RATIO_LEAST      0.3
+#define RATIO_MOST       3.0
 
 // Of one model. Made once, freed with the estimator.
 struct learned {
@@ -82,7 +82,8 @@ static void publish(struct learned *l) {
     most = within(most, likely, RATIO_MOST);
     uint64_t packed = (uint64_t)(likely * RATIO_UNIT) << 32 | (uint64_t)(most * RATIO_UNIT);
     atomic_store_explicit(&l->ratios, packed, memory_order_relaxed);
-    atomic_store_explicit(&l->base_tokens, (int32_t)(l->base + (l->base < 0 ? -0.5 : 0.5)), memory_order_relaxed);
+    atomic_store_explicit(&l->base_tokens, (int32_t)(l->base + (l->base < 0 ? -0.5 : 0.5)),
+                          memory_order_relaxed);
 }
 
 static struct learned *learned_new(struct slice model, uint64_t hash) {

@@ -157,13 +157,12 @@ static int64_t by_tiles(struct size s) {
         longer = pieces(longer * SHORT_SIDE, shorter);
         shorter = SHORT_SIDE;
     }
-    return IMAGE_LOW_TOKENS +
-           TILE_TOKENS * pieces(longer, TILE_SIDE) * pieces(shorter, TILE_SIDE);
+    return IMAGE_LOW_TOKENS + TILE_TOKENS * pieces(longer, TILE_SIDE) * pieces(shorter, TILE_SIDE);
 }
 
 static int64_t image(struct size s, struct slice detail) {
-    bool known = s.width > 0 && s.height > 0 && s.width < IMAGE_SIDE_MAX &&
-                 s.height < IMAGE_SIDE_MAX;
+    bool known =
+        s.width > 0 && s.height > 0 && s.width < IMAGE_SIDE_MAX && s.height < IMAGE_SIDE_MAX;
     if (slice_equal(detail, SLICE("low")))
         return IMAGE_LOW_TOKENS;
     if (slice_equal(detail, SLICE("original")))

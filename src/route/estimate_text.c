@@ -6,7 +6,7 @@
 // the byte before it: a small table by classes, spread out once over all pairs of
 // bytes, so that a byte costs one look-up that waits for no other. (The length of
 // the word so far as a third key was tried: better by 1 % of a text's tokens, and
-// four times slower.)
+// three times slower.)
 //
 // The prices are fitted (non-negative least squares; what falls short weighs
 // more) to what o200k, cl100k, Llama 3, Claude 2, DeepSeek and Mistral's Tekken
@@ -21,12 +21,30 @@
 #include "farthing/estimate.h"
 
 enum {
-    LOWER, UPPER, DIGIT, ACCENT, // what words are of; ACCENT: Latin beyond ASCII
-    SPACE, NEWLINE, QUOTE,
-    STOP, BRACKET, SIGN,         // . , and so on; < ( = and so on; the rest of ASCII
-    REPEAT,                      // any of these six again
-    GREEK, CYRILLIC, ARMENIAN, ARABIC, INDIC, GEORGIAN, SYMBOL, CJK, HANGUL, ASTRAL,
-    TAIL_A, TAIL_B, TAIL_C,      // further bytes of a character
+    LOWER,
+    UPPER,
+    DIGIT,
+    ACCENT, // what words are of; ACCENT: Latin beyond ASCII
+    SPACE,
+    NEWLINE,
+    QUOTE,
+    STOP,
+    BRACKET,
+    SIGN,   // . , and so on; < ( = and so on; the rest of ASCII
+    REPEAT, // any of these six again
+    GREEK,
+    CYRILLIC,
+    ARMENIAN,
+    ARABIC,
+    INDIC,
+    GEORGIAN,
+    SYMBOL,
+    CJK,
+    HANGUL,
+    ASTRAL,
+    TAIL_A,
+    TAIL_B,
+    TAIL_C, // further bytes of a character
     CLASS_COUNT,
 };
 
@@ -49,9 +67,9 @@ static const struct {
     uint8_t from;
     uint8_t class;
 } ranges[] = {
-    {0x80, TAIL_A},  {0xA6, TAIL_B}, {0xB8, TAIL_C}, {0xC0, ACCENT}, {0xCE, GREEK},
-    {0xD0, CYRILLIC}, {0xD4, ARMENIAN}, {0xD7, ARABIC}, {0xE0, INDIC}, {0xE1, GEORGIAN},
-    {0xE2, SYMBOL},  {0xE3, CJK},    {0xEA, HANGUL}, {0xEE, SYMBOL}, {0xF0, ASTRAL},
+    {0x80, TAIL_A},   {0xA6, TAIL_B},   {0xB8, TAIL_C}, {0xC0, ACCENT}, {0xCE, GREEK},
+    {0xD0, CYRILLIC}, {0xD4, ARMENIAN}, {0xD7, ARABIC}, {0xE0, INDIC},  {0xE1, GEORGIAN},
+    {0xE2, SYMBOL},   {0xE3, CJK},      {0xEA, HANGUL}, {0xEE, SYMBOL}, {0xF0, ASTRAL},
 };
 
 // What a class costs after another, in hundredths of a token (even numbers: the
@@ -59,30 +77,38 @@ static const struct {
 enum { UNIT = 50 };
 #define AFTER(l, u, d, a, sp, nl, qu, st, br, si, re, arabic, indic)                               \
     [LOWER] = l, [UPPER] = u, [DIGIT] = d, [ACCENT] = a, [SPACE] = sp, [NEWLINE] = nl,             \
-    [QUOTE] = qu, [STOP] = st, [BRACKET] = br, [SIGN] = si, [REPEAT] = re, [GREEK] = 104,          \
-    [CYRILLIC] = 58, [ARMENIAN] = 176, [ARABIC] = arabic, [INDIC] = indic, [GEORGIAN] = 148,       \
-    [SYMBOL] = 178, [CJK] = 82, [HANGUL] = 90, [ASTRAL] = 318
-#define AFTER_SCRIPT AFTER(72, 96, 114, 118, 28, 60, 40, 38, 90, 82, 30, 88, 102)
+    [QUOTE] = qu, [STOP] = st, [BRACKET] = br, [SIGN] = si, [REPEAT] = re, [GREEK] = 106,          \
+    [CYRILLIC] = 58, [ARMENIAN] = 176, [ARABIC] = arabic, [INDIC] = indic, [GEORGIAN] = 136,       \
+    [SYMBOL] = 180, [CJK] = 86, [HANGUL] = 96, [ASTRAL] = 316
+#define AFTER_SCRIPT AFTER(58, 98, 114, 118, 22, 60, 40, 38, 90, 82, 30, 90, 102)
 static const uint16_t after[CLASS_COUNT][CLASS_COUNT] = {
     //                lower upper digit accent space line quote stop brack sign again
-    [LOWER] = {AFTER(26, 152, 114, 160, 0, 50, 20, 68, 26, 38, 0, 88, 102)},
-    [UPPER] = {AFTER(46, 30, 114, 160, 0, 50, 20, 68, 26, 38, 0, 88, 102)},
-    [DIGIT] = {AFTER(98, 170, 76, 160, 44, 82, 74, 100, 48, 96, 0, 88, 102)},
-    [SPACE] = {AFTER(34, 70, 194, 100, 0, 60, 62, 72, 142, 102, 2, 138, 162)},
-    [NEWLINE] = {AFTER(78, 74, 116, 100, 2, 20, 74, 88, 78, 84, 6, 88, 102)},
-    [QUOTE] = {AFTER(72, 88, 118, 100, 0, 68, 0, 2, 20, 32, 26, 88, 102)},
-    [STOP] = {AFTER(6, 92, 106, 100, 58, 18, 2, 58, 42, 84, 30, 88, 102)},
-    [BRACKET] = {AFTER(128, 142, 100, 100, 0, 36, 8, 48, 58, 94, 2, 88, 102)},
-    [SIGN] = {AFTER(66, 106, 150, 100, 0, 72, 36, 26, 102, 90, 6, 88, 102)},
+    [LOWER] = {AFTER(18, 156, 116, 168, 0, 56, 22, 60, 36, 38, 0, 90, 102)},
+    [UPPER] = {AFTER(50, 28, 116, 168, 0, 56, 22, 60, 36, 38, 0, 90, 102)},
+    [DIGIT] = {AFTER(94, 164, 78, 164, 30, 88, 72, 88, 44, 96, 0, 90, 102)},
+    [SPACE] = {AFTER(70, 78, 182, 96, 0, 60, 62, 74, 154, 98, 2, 140, 162)},
+    [NEWLINE] = {AFTER(86, 86, 118, 100, 16, 20, 74, 90, 82, 82, 6, 90, 102)},
+    [QUOTE] = {AFTER(72, 88, 118, 100, 0, 66, 26, 16, 20, 32, 26, 90, 102)},
+    [STOP] = {AFTER(22, 92, 110, 100, 44, 24, 16, 60, 42, 88, 32, 90, 102)},
+    [BRACKET] = {AFTER(168, 154, 92, 100, 0, 30, 16, 44, 50, 88, 6, 90, 102)},
+    [SIGN] = {AFTER(64, 106, 138, 100, 0, 74, 38, 34, 100, 88, 6, 90, 102)},
     [TAIL_A] = {AFTER_SCRIPT},
     [TAIL_B] = {AFTER_SCRIPT},
     [TAIL_C] = {AFTER_SCRIPT},
     // The second byte tells apart what the first puts together: Devanagari and Thai
     // from the Dravidian scripts, Georgian from Vietnamese, dashes from arrows.
-    [INDIC] = {[TAIL_B] = 102, [TAIL_C] = 44},
-    [GEORGIAN] = {[TAIL_A] = 82},
-    [SYMBOL] = {[TAIL_A] = 32, [TAIL_C] = 6},
-    [CJK] = {[TAIL_B] = 16},
+    [INDIC] = {AFTER_SCRIPT, [TAIL_B] = 100, [TAIL_C] = 44},
+    [GEORGIAN] = {AFTER_SCRIPT, [TAIL_A] = 94},
+    [SYMBOL] = {AFTER_SCRIPT, [TAIL_A] = 34, [TAIL_C] = 6},
+    [CJK] = {AFTER_SCRIPT, [TAIL_B] = 14},
+    // No further byte: only broken text has that.
+    [ACCENT] = {AFTER_SCRIPT},
+    [GREEK] = {AFTER_SCRIPT},
+    [CYRILLIC] = {AFTER_SCRIPT},
+    [ARMENIAN] = {AFTER_SCRIPT},
+    [ARABIC] = {AFTER_SCRIPT},
+    [HANGUL] = {AFTER_SCRIPT},
+    [ASTRAL] = {AFTER_SCRIPT},
 };
 
 // By the byte, then the byte before it: 64 KiB, of which a text touches some.
@@ -110,15 +136,6 @@ static void spread(void) {
             uint16_t price = after[class_of(before)][again ? REPEAT : class];
             prices[byte][before] = (uint8_t)(price * UNIT / 100);
         }
-}
-
-// What some text without escapes costs behind a byte.
-static uint64_t price_of(const uint8_t *bytes, size_t len, unsigned before) {
-    uint64_t price = len > 0 ? prices[bytes[0]][before] : 0;
-    const uint8_t *table = prices[0];
-    for (size_t i = 1; i < len; i++)
-        price += table[(unsigned)bytes[i] << 8 | bytes[i - 1]];
-    return price;
 }
 
 static unsigned hex_value(uint8_t c) {
@@ -178,27 +195,28 @@ static unsigned unescape(const uint8_t *at, size_t left, uint8_t out[3], size_t 
 }
 
 int64_t estimate_text(struct slice text) {
-    const uint8_t *at = (const uint8_t *)text.ptr;
-    size_t left = text.len;
+    if (text.len == 0)
+        return 0;
+    const uint8_t *at = (const uint8_t *)text.ptr, *end = at + text.len;
     unsigned before = '\n';
     uint64_t price = 0;
     pthread_once(&prices_once, spread);
-    while (left > 0) {
-        const uint8_t *escape = memchr(at, '\\', left);
-        size_t plain = escape == NULL ? left : (size_t)(escape - at);
-        price += price_of(at, plain, before);
-        before = plain > 0 ? at[plain - 1] : before;
-        at += plain;
-        left -= plain;
-        if (left == 0)
-            break;
+    while (at < end) {
+        unsigned byte = *at;
+        if (byte != '\\') {
+            price += prices[byte][before];
+            before = byte;
+            at++;
+            continue;
+        }
         uint8_t bytes[3];
         size_t taken;
-        unsigned count = unescape(at, left, bytes, &taken);
-        price += price_of(bytes, count, before);
-        before = count > 0 ? bytes[count - 1] : before;
+        unsigned count = unescape(at, (size_t)(end - at), bytes, &taken);
+        for (unsigned i = 0; i < count; i++) {
+            price += prices[bytes[i]][before];
+            before = bytes[i];
+        }
         at += taken;
-        left -= taken;
     }
-    return text.len == 0 ? 0 : (int64_t)((price + UNIT - 1) / UNIT) + (price == 0);
+    return (int64_t)((price + UNIT - 1) / UNIT) + (price == 0);
 }

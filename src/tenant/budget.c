@@ -47,16 +47,18 @@ static struct budget_counter *find_legs(struct budget_reservation *r,
     struct budget_counter *tightest = NULL;
     if (t->run == NULL && scope->run.len > 0 && scope->run_amount != CONFIG_UNSET)
         (void)budget_of_runs(t);
-    r->legs = t->budget_count <= BUDGET_LEGS ? r->own
-                                             : base_calloc(t->budget_count, sizeof *r->legs);
+    r->legs =
+        t->budget_count <= BUDGET_LEGS ? r->own : base_calloc(t->budget_count, sizeof *r->legs);
     for (struct budget *b = t->first; b != NULL; b = b->next) {
         if (!applies(b, scope))
             continue;
         struct budget_counter *c = counter_for(b, scope, now_ms, rows);
         counter_turn(c, now_ms);
         config_pico left = c->frozen ? INT64_MIN : counter_left(c, now_ms);
-        if (tightest == NULL || left < *least)
-            tightest = c, *least = left;
+        if (tightest == NULL || left < *least) {
+            tightest = c;
+            *least = left;
+        }
         c->holds++; // also so that it does not make room for the next
         r->legs[r->leg_count++].counter = c;
     }

@@ -153,8 +153,10 @@ static void tell(const struct budget_event *e) {
         asked[BUDGET_USD_TEXT_MAX];
     const struct budget *b = e->budget;
     struct slice of = e->value.len > 0 ? SLICE(" of ") : SLICE_NONE;
-    budget_usd(e->spent, spent), budget_usd(e->amount, amount);
-    budget_usd(e->reserved, reserved), budget_usd(e->asked, asked);
+    budget_usd(e->spent, spent);
+    budget_usd(e->amount, amount);
+    budget_usd(e->reserved, reserved);
+    budget_usd(e->asked, asked);
     switch (e->kind) {
     case BUDGET_EVENT_WARNING:
         log_write(LOG_WARNING,
@@ -163,11 +165,12 @@ static void tell(const struct budget_event *e) {
                   SLICE_ARG(b->tenant->name), e->percent, spent, amount);
         return;
     case BUDGET_EVENT_EXHAUSTED:
-        log_write(LOG_WARNING,
-                  "budget %.*s%.*s%.*s of tenant %.*s refuses: %s USD of %s USD are spent and %s USD "
-                  "reserved, %s USD were asked for",
-                  SLICE_ARG(b->name), SLICE_ARG(of), SLICE_ARG(e->value),
-                  SLICE_ARG(b->tenant->name), spent, amount, reserved, asked);
+        log_write(
+            LOG_WARNING,
+            "budget %.*s%.*s%.*s of tenant %.*s refuses: %s USD of %s USD are spent and %s USD "
+            "reserved, %s USD were asked for",
+            SLICE_ARG(b->name), SLICE_ARG(of), SLICE_ARG(e->value), SLICE_ARG(b->tenant->name),
+            spent, amount, reserved, asked);
         return;
     case BUDGET_EVENT_FULL:
         log_write(LOG_WARNING,

@@ -231,8 +231,8 @@ static void configure_budget(struct budget_tenant *t, const struct config_budget
     struct budgets *all = t->budgets;
     struct budget *b = budget_find(t, from->name, (int)from->per);
     // Only this thread changes them.
-    struct slice feature = slice_equal(b->feature, from->feature) ? b->feature
-                                                                  : keep_name(all, from->feature);
+    struct slice feature =
+        slice_equal(b->feature, from->feature) ? b->feature : keep_name(all, from->feature);
     struct slice user = slice_equal(b->user, from->user) ? b->user : keep_name(all, from->user);
     const struct window_shape shape = {
         .length_ms = from->window_ms,
@@ -256,8 +256,7 @@ static bool is_configured(const struct config_tenant *tenant, const struct budge
     if (b->per == PER_RUN_COST)
         return true; // the ask says whether
     for (size_t i = 0; tenant != NULL && i < tenant->budget_count; i++)
-        if (slice_equal(tenant->budgets[i].name, b->name) &&
-            (int)tenant->budgets[i].per == b->per)
+        if (slice_equal(tenant->budgets[i].name, b->name) && (int)tenant->budgets[i].per == b->per)
             return true;
     return false;
 }

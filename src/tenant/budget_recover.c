@@ -5,15 +5,19 @@
 #include "budget_room.h"
 #include "farthing/json.h"
 
+enum { LOSSES_LOGGED = 20 }; // of thousands of values each may have one
+
 // The order is that of tables of earlier versions, to which the last ones are added.
 static const struct store_column columns[] = {
-    {"number", "INTEGER", true},     {"tenant", "TEXT", false},     {"budget", "TEXT", false},
-    {"start_ms", "INTEGER", false},  {"end_ms", "INTEGER", false},  {"spent", "INTEGER", false},
-    {"recovered", "INTEGER", false}, {"overrun", "INTEGER", false}, {"ceiling", "INTEGER", false},
-    {"written", "TEXT", false},      {"per", "TEXT", false},        {"value", "TEXT", false},
-    {"extra", "INTEGER", false},     {"frozen", "INTEGER", false},  {"reach_ms", "INTEGER", false},
-    {"until_ms", "INTEGER", false},  {"touched_ms", "INTEGER", false},
-    {"amount", "INTEGER", false}, // of a run's own budget
+    {"number", "INTEGER", true},      {"tenant", "TEXT", false},
+    {"budget", "TEXT", false},        {"start_ms", "INTEGER", false},
+    {"end_ms", "INTEGER", false},     {"spent", "INTEGER", false},
+    {"recovered", "INTEGER", false},  {"overrun", "INTEGER", false},
+    {"ceiling", "INTEGER", false},    {"written", "TEXT", false},
+    {"per", "TEXT", false},           {"value", "TEXT", false},
+    {"extra", "INTEGER", false},      {"frozen", "INTEGER", false},
+    {"reach_ms", "INTEGER", false},   {"until_ms", "INTEGER", false},
+    {"touched_ms", "INTEGER", false}, {"amount", "INTEGER", false}, // of a run's own budget
 };
 
 // Windows that may still be asked for: SPANS of their own length, or for as long
@@ -94,9 +98,17 @@ static config_pico read_span(const struct json_doc *doc, json_ref row, struct sp
     return lost;
 }
 
+static void log_loss(const struct budget_counter *c, config_pico lost) {
+    char usd[BUDGET_USD_TEXT_MAX];
+    log_write(LOG_WARNING,
+              "budget %.*s%s%.*s of tenant %.*s: %s USD were reserved when the process ended; "
+              "counted as spent",
+              SLICE_ARG(c->budget->name), c->value.len > 0 ? " of " : "", SLICE_ARG(c->value),
+              SLICE_ARG(c->budget->tenant->name), budget_usd(lost, usd));
+}
+
 static void remember_loss(struct budgets *b, struct budget_counter *c, const struct span *s,
                           config_pico lost) {
-    char usd[BUDGET_USD_TEXT_MAX];
     struct budget_loss *loss = base_calloc(1, sizeof *loss + c->value.len + 1);
     char *text = (char *)(loss + 1);
     memcpy(text, c->value.ptr, c->value.len);
@@ -107,11 +119,8 @@ static void remember_loss(struct budgets *b, struct budget_counter *c, const str
                                  .lost = lost,
                                  .spent = s->spent};
     b->losses = loss;
-    log_write(LOG_WARNING,
-              "budget %.*s%s%.*s of tenant %.*s: %s USD were reserved when the process ended; "
-              "counted as spent",
-              SLICE_ARG(c->budget->name), c->value.len > 0 ? " of " : "", SLICE_ARG(c->value),
-              SLICE_ARG(c->budget->tenant->name), budget_usd(lost, usd));
+    if (b->loss_count++ < LOSSES_LOGGED)
+        log_loss(c, lost);
 }
 
 // A window of "other" may be there already: of others for whom there was no room.
@@ -203,8 +212,11 @@ bool budget_recover(struct budgets *b, struct error *err) {
     bool ok = a.status == STORE_OK ? recover_rows(b, buffer_slice(&a.text), err)
                                    : error_set(err, "cannot read the budgets from the store");
     buffer_free(&a.text);
+    if (b->loss_count > LOSSES_LOGGED)
+        log_write(LOG_WARNING, "budgets: and %zu more such amounts", b->loss_count - LOSSES_LOGGED);
     if (ok)
         budget_rows_write_all(b, false); // newest again: the oldest rows are forgotten first
+    atomic_store(&b->refreshed, atomic_load(&b->rows));
     return ok;
 }
 

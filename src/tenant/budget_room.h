@@ -31,13 +31,13 @@ enum {
 };
 // Where room is needed: a value's total that nobody touched for so long.
 #define FORGET_TOTAL_MS (7 * WINDOW_DAY_MS)
-#define FORGET_RUN_MS (WINDOW_HOUR_MS / 6)
+#define FORGET_RUN_MS   (WINDOW_HOUR_MS / 6)
 
 // What was said of a window already.
 struct budget_told {
-    unsigned warnings;  // of the budget's, from the first
+    unsigned warnings; // of the budget's, from the first
     bool exhausted;
-    int64_t since_ms;   // sliding only: of the first word
+    int64_t since_ms; // sliding only: of the first word
 };
 
 // One window of a counter, or a part of a sliding one. Kept after it ended, for
@@ -63,8 +63,8 @@ struct budget_counter {
     struct slice value; // behind the struct
     config_pico amount; // the budget's, or the run's own
     bool frozen;
-    bool many;  // spans other than the current one may count
-    bool dirty; // some span is
+    bool many;                 // spans other than the current one may count
+    bool dirty;                // some span is
     struct window_shape shape; // length CONFIG_UNSET: only known from the store
     uint64_t last_epoch;
     struct span *now; // one of the spans
@@ -72,10 +72,10 @@ struct budget_counter {
     size_t span_count, span_capacity;
     struct budget_told told; // sliding
     int64_t touched_ms;
-    uint64_t newest_row;      // when it was recovered
-    unsigned holds;           // reservations that point here
-    _Atomic unsigned writing; // rows that do; counted up under the lock, down without
-    size_t slot;              // in the budget's
+    uint64_t newest_row;                  // when it was recovered
+    unsigned holds;                       // reservations that point here
+    _Atomic unsigned writing;             // rows that do; counted up under the lock, down without
+    size_t slot;                          // in the budget's
     struct budget_counter *older, *newer; // by last use
 };
 
@@ -103,7 +103,7 @@ enum budget_waiter_place { BUDGET_WAITER_QUEUED, BUDGET_WAITER_GRANTED, BUDGET_W
 
 // Owned by its loop, which frees it.
 struct budget_waiter {
-    struct wait wait; // first: the wait is the waiter
+    struct wait wait;                      // first: the wait is the waiter
     struct budget_waiter *next, *previous; // the tenant's
     enum budget_waiter_place place;
     struct budgets_loop *loop;
@@ -142,14 +142,16 @@ struct budgets {
     struct table *by_name;
     struct budget_tenant *tenants;
     struct arena *names;
-    struct budget_zone *zones;     // the configuring thread's
-    struct budget_loss *losses;    // the opening thread's
-    struct store *store;           // NULL: memory only
+    struct budget_zone *zones;  // the configuring thread's
+    struct budget_loss *losses; // the opening thread's
+    size_t loss_count;
+    struct store *store; // NULL: memory only
     struct store_journal *journal;
-    _Atomic uint64_t rows;         // number of the newest
-    _Atomic size_t counters;       // of all budgets
-    atomic_bool store_is_slow;     // until it confirms again, nobody waits for it
-    pthread_mutex_t refreshing;    // of the three below; a tenant's may be taken under it
+    _Atomic uint64_t rows;                // number of the newest
+    _Atomic uint64_t refreshed;           // the same when some were written again last
+    _Atomic size_t counters;              // of all budgets
+    atomic_bool store_is_slow;            // until it confirms again, nobody waits for it
+    pthread_mutex_t refreshing;           // of the three below; a tenant's may be taken under it
     struct budget_tenant *refresh_tenant; // where the round is
     struct budget *refresh_budget;
     size_t refresh_slot;
@@ -217,7 +219,7 @@ struct budget_tenant *budget_tenant_first(struct budgets *b);
 // Made when there is none. The thread that opened and configures; without the lock.
 struct budget *budget_find(struct budget_tenant *t, struct slice name, int per);
 struct budget *budget_of_runs(struct budget_tenant *t); // with the lock
-struct slice budget_per_name(int per); // as rows say it
+struct slice budget_per_name(int per);                  // as rows say it
 bool budget_per_parse(struct slice text, int *out);
 void budget_metrics_declare(void);
 extern const struct metric_family budget_unconfirmed_family;
@@ -280,8 +282,8 @@ void budget_rows_free(struct budget_rows *rows);
 enum budget_event_kind { BUDGET_EVENT_WARNING, BUDGET_EVENT_EXHAUSTED, BUDGET_EVENT_FULL };
 void budget_check_warnings(struct budget_rows *rows, struct budget_counter *c, struct span *s,
                            int64_t now_ms);
-void budget_check_exhausted(struct budget_rows *rows, struct budget_counter *c,
-                            config_pico asked, int64_t now_ms);
+void budget_check_exhausted(struct budget_rows *rows, struct budget_counter *c, config_pico asked,
+                            int64_t now_ms);
 void budget_check_full(struct budget_rows *rows, struct budget *b);
 // What was spent already is not told again.
 void budget_mute_warnings(struct budget_counter *c, int64_t now_ms);

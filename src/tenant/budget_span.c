@@ -82,9 +82,8 @@ struct span *counter_add_span(struct budget_counter *c, struct window window, in
         s = &c->spans[c->span_count++];
     }
     bool in_memory = c->budget->tenant->budgets->journal == NULL;
-    *s = (struct span){.window = window,
-                       .epoch = ++c->last_epoch,
-                       .confirmed = in_memory ? INT64_MAX : 0};
+    *s = (struct span){
+        .window = window, .epoch = ++c->last_epoch, .confirmed = in_memory ? INT64_MAX : 0};
     return s;
 }
 
@@ -200,8 +199,7 @@ static bool fits(const struct span *s, const struct window_shape *shape, const s
            s->window.end_ms - s->window.start_ms == window_part_ms(shape->length_ms);
 }
 
-void counter_set_shape(struct budget_counter *c, const struct window_shape *shape,
-                       int64_t now_ms) {
+void counter_set_shape(struct budget_counter *c, const struct window_shape *shape, int64_t now_ms) {
     if (window_shape_equal(&c->shape, shape))
         return;
     if (c->now != NULL)

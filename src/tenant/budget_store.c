@@ -136,10 +136,14 @@ static bool refresh_tenant(struct budgets *b, struct budget_tenant *t, size_t *c
 }
 
 static void refresh_some(struct budgets *b) {
-    size_t count = atomic_load(&b->counters) * ROWS_PER_CHUNK / ROWS_PER_REFRESH + 1;
-    if (pthread_mutex_trylock(&b->refreshing) != 0)
-        return; // another loop does
-    struct budget_tenant *t = b->refresh_tenant != NULL ? b->refresh_tenant : budget_tenant_first(b);
+    uint64_t rows = atomic_load_explicit(&b->rows, memory_order_relaxed);
+    uint64_t before = atomic_load_explicit(&b->refreshed, memory_order_relaxed);
+    if (rows - before < ROWS_PER_CHUNK || pthread_mutex_trylock(&b->refreshing) != 0)
+        return; // it is early, or another loop does
+    size_t count = atomic_load(&b->counters) * (rows - before) / ROWS_PER_REFRESH + 1;
+    atomic_store_explicit(&b->refreshed, rows, memory_order_relaxed);
+    struct budget_tenant *t =
+        b->refresh_tenant != NULL ? b->refresh_tenant : budget_tenant_first(b);
     while (t != NULL && count > 0 && refresh_tenant(b, t, &count))
         t = t->next;
     b->refresh_tenant = t; // NULL: the round is over
@@ -148,16 +152,8 @@ static void refresh_some(struct budgets *b) {
 
 // ------------------------------------------------------------------ writing rows
 
-static bool is_time_to_refresh(const struct budget_rows *rows) {
-    for (size_t i = 0; i < rows->count; i++)
-        if (rows->items[i].number % ROWS_PER_CHUNK == 0)
-            return true;
-    return false;
-}
-
 static void write_rows(struct budgets_loop *l, struct budget_rows *rows) {
     int64_t troubles = count_troubles(l->budgets->store);
-    bool refresh = is_time_to_refresh(rows);
     budget_rows_journal(l->budgets, rows);
     for (size_t i = 0; i < rows->count; i++)
         if (rows->items[i].confirm)
@@ -165,8 +161,7 @@ static void write_rows(struct budgets_loop *l, struct budget_rows *rows) {
         else
             budget_row_release(&rows->items[i]);
     budget_rows_free(rows);
-    if (refresh)
-        refresh_some(l->budgets);
+    refresh_some(l->budgets);
 }
 
 void budget_rows_write(struct budgets_loop *l, struct budget_rows *rows) {

@@ -51,25 +51,27 @@ struct window window_at(int64_t length_ms, int64_t now_ms) {
 
 // -------------------------------------------------------------------- in a zone
 
-// The last change of the local clock in (from, until]; `from` where there is none.
-static int64_t last_change(const struct zone *z, int64_t from, int64_t until) {
-    int64_t next;
-    for (int32_t offset = zone_offset(z, from, &next); next <= until;) {
-        int64_t at = next;
-        int32_t now = zone_offset(z, at, &next);
-        if (now != offset)
-            from = at;
-        offset = now;
+// The first change of the local clock in (from, until]; INT64_MAX: none.
+static int64_t next_change(const struct zone *z, int64_t from, int64_t until) {
+    int64_t at;
+    int32_t offset = zone_offset(z, from, &at);
+    while (at <= until) {
+        int64_t next;
+        if (zone_offset(z, at, &next) != offset)
+            return at;
+        at = next;
     }
-    return from;
+    return INT64_MAX;
 }
 
 static struct window hour_in_zone(const struct zone *z, int64_t now) {
     int64_t until, hour = WINDOW_HOUR_MS / 1000;
     int32_t offset = zone_offset(z, now, &until);
     int64_t start = floor_div(now + offset, hour) * hour - offset, end = start + hour;
-    int64_t change = last_change(z, now, end - 1);
-    return (struct window){last_change(z, start, now) * 1000, (change > now ? change : end) * 1000};
+    for (int64_t at = start; (at = next_change(z, at, now)) != INT64_MAX;)
+        start = at;
+    int64_t change = next_change(z, now, end - 1);
+    return (struct window){start * 1000, (change < end ? change : end) * 1000};
 }
 
 struct window window_in_zone(const struct zone *zone, int64_t length_ms, int64_t now_ms) {

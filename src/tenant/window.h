@@ -8,9 +8,9 @@
 
 struct zone;
 
-#define WINDOW_HOUR_MS (INT64_C(3600) * 1000)
-#define WINDOW_DAY_MS (24 * WINDOW_HOUR_MS)
-#define WINDOW_WEEK_MS (7 * WINDOW_DAY_MS)   // begins on Monday
+#define WINDOW_HOUR_MS  (INT64_C(3600) * 1000)
+#define WINDOW_DAY_MS   (24 * WINDOW_HOUR_MS)
+#define WINDOW_WEEK_MS  (7 * WINDOW_DAY_MS)  // begins on Monday
 #define WINDOW_MONTH_MS (30 * WINDOW_DAY_MS) // how the configuration says "1mo": a calendar month
 
 enum { WINDOW_PARTS = 24 }; // of a sliding window
@@ -21,8 +21,8 @@ struct window {
 
 // What a budget's windows are like.
 struct window_shape {
-    int64_t length_ms; // 0: all time
-    bool sliding;      // the last length_ms at any time, in parts
+    int64_t length_ms;       // 0: all time
+    bool sliding;            // the last length_ms at any time, in parts
     const struct zone *zone; // of the calendar; NULL: UTC
 };
 

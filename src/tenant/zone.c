@@ -130,7 +130,8 @@ struct zone *zone_load(struct slice name, struct error *err) {
     const char *directory = getenv("TZDIR");
     struct buffer path = {0};
     FILE *f = NULL;
-    buffer_printf(&path, "%s/%.*s", directory != NULL && directory[0] != '\0' ? directory : ZONEINFO,
+    buffer_printf(&path, "%s/%.*s",
+                  directory != NULL && directory[0] != '\0' ? directory : ZONEINFO,
                   SLICE_ARG(name));
     if (is_name(name))
         f = fopen(path.ptr, "rbe");

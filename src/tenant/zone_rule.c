@@ -136,10 +136,14 @@ int32_t zone_rule_offset(const struct zone_rule *rule, int64_t seconds, int64_t 
     for (int64_t y = year - 1; y <= year + 1; y++) {
         int64_t start = day_of(&rule->start, y) * DAY + rule->start.time - rule->standard;
         int64_t end = day_of(&rule->end, y) * DAY + rule->end.time - rule->summer;
-        if (end <= seconds && end > last)
-            last = end, offset = rule->standard;
-        if (start <= seconds && start >= last)
-            last = start, offset = rule->summer;
+        if (end <= seconds && end > last) {
+            last = end;
+            offset = rule->standard;
+        }
+        if (start <= seconds && start >= last) {
+            last = start;
+            offset = rule->summer;
+        }
         if (end > seconds && end < *until)
             *until = end;
         if (start > seconds && start < *until)

@@ -137,6 +137,48 @@ def chat_answer(request, connection):
         reply(connection, body=chat())
 
 
+def cap_of(request):
+    """What a request says of its output, in whichever spelling; None: nothing."""
+    said = [request.json[name] for name in ("max_tokens", "max_completion_tokens", "max_output_tokens")
+            if name in request.json]
+    return max(said) if said else None
+
+
+def answer_as_asked(input_tokens=5, output_tokens=None, finish="stop"):
+    """Answers every endpoint, whole or (chat) streamed; uses all that it may unless told."""
+    def answer(request, connection):
+        output = output_tokens if output_tokens is not None else cap_of(request) or 3
+        if request.json.get("stream"):
+            usage = {"prompt_tokens": input_tokens, "completion_tokens": output}
+            stream_answer([chunk({"content": "ab"}), chunk({}, finish), chunk(choices=[], usage=usage),
+                           b"data: [DONE]\n\n"])(request, connection)
+        else:
+            reply(connection, body=endpoint_answer(request.target, (input_tokens, output), finish))
+    return answer
+
+
+def endpoint_answer(target, usage, finish="stop"):
+    named = {"input_tokens": usage[0], "output_tokens": usage[1]}
+    text = {"type": "output_text", "text": "Hello.", "annotations": []}
+    if target.endswith("/chat/completions"):
+        return chat(usage=usage, finish=finish)
+    if target.endswith("/completions"):
+        choice = {"index": 0, "text": "Hello.", "logprobs": None, "finish_reason": finish}
+        return {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": "m", "choices": [choice],
+                "usage": {"prompt_tokens": usage[0], "completion_tokens": usage[1],
+                          "total_tokens": sum(usage)}}
+    if target.endswith("/responses"):
+        cut = {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
+        return {"id": "resp_1", "object": "response", "created_at": 1, "model": "m",
+                **(cut if finish == "length" else {"status": "completed"}),
+                "output": [{"type": "message", "id": "msg_1", "status": "completed", "role": "assistant",
+                            "content": [text]}],
+                "usage": {**named, "total_tokens": sum(usage)}}
+    return {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "usage": named,
+            "content": [{"type": "text", "text": "Hello."}], "stop_sequence": None,
+            "stop_reason": "max_tokens" if finish == "length" else "end_turn"}
+
+
 def wants_usage(request):
     return bool((request.json.get("stream_options") or {}).get("include_usage"))
 

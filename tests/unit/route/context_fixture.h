@@ -60,20 +60,20 @@ static inline struct route_context measured(enum api_endpoint e, struct slice te
     };
     if (markers != NULL)
         budgets[0].markers = *markers;
-    struct scene s = scene_of(e, text, markers != NULL ? budgets : budgets + 1,
-                              markers != NULL ? 2 : 1);
+    struct scene s =
+        scene_of(e, text, markers != NULL ? budgets : budgets + 1, markers != NULL ? 2 : 1);
     struct route_context out = s.result.before;
     assert_int_equal(s.result.verdict, ROUTE_CONTEXT_FITS);
     scene_end(&s);
     return out;
 }
 
-#define CHAT API_CHAT_COMPLETIONS
+#define CHAT             API_CHAT_COMPLETIONS
 #define ROLE(role, text) "{\"role\":\"" role "\",\"content\":\"" text "\"}"
-#define SYSTEM ROLE("system", "You are a patient assistant. Answer briefly.")
-#define DEVELOPER ROLE("developer", "Use metric units in all answers.")
-#define USER(n) ROLE("user", "What about question number " n "?")
-#define ASSISTANT(n) ROLE("assistant", "This is the answer to question number " n ", at length.")
+#define SYSTEM           ROLE("system", "You are a patient assistant. Answer briefly.")
+#define DEVELOPER        ROLE("developer", "Use metric units in all answers.")
+#define USER(n)          ROLE("user", "What about question number " n "?")
+#define ASSISTANT(n)     ROLE("assistant", "This is the answer to question " n ", at length.")
 #define CALL(id)                                                                                   \
     "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"" id                       \
     "\",\"type\":\"function\",\"function\":{\"name\":\"look\",\"arguments\":\"{\\\"n\\\":1}\"}}]}"

@@ -1,10 +1,12 @@
 // Context budgets: what counts as which part, what each action does.
 #include "context_fixture.h"
 
-#define MARKED "<documents>Paris is in France."
-#define USE(id) "{\"type\":\"tool_use\",\"id\":\"" id "\",\"name\":\"look\",\"input\":{\"n\":1}}"
-#define USED(id) "{\"type\":\"tool_result\",\"tool_use_id\":\"" id "\",\"content\":\"it is 42\"}"
-#define TEXT(text) "{\"type\":\"text\",\"text\":\"" text "\"}"
+#define MARKED            "<documents>Paris is in France."
+#define USE(id)                                                                                    \
+    "{\"type\":\"tool_use\",\"id\":\"" id "\",\"name\":\"look\",\"input\":{\"n\":1}}"
+#define USED(id)                                                                                   \
+    "{\"type\":\"tool_result\",\"tool_use_id\":\"" id "\",\"content\":\"it is 42\"}"
+#define TEXT(text)        "{\"type\":\"text\",\"text\":\"" text "\"}"
 #define SAYS(role, parts) "{\"role\":\"" role "\",\"content\":[" parts "]}"
 #define FUNCTION_CALL(id)                                                                          \
     "{\"type\":\"function_call\",\"call_id\":\"" id "\",\"name\":\"look\",\"arguments\":\"{}\"}"
@@ -12,7 +14,8 @@
     "{\"type\":\"function_call_output\",\"call_id\":\"" id "\",\"output\":\"it is 42\"}"
 #define REASONING "{\"type\":\"reasoning\",\"id\":\"r\",\"summary\":[" TEXT("so it is") "]}"
 
-static const struct slice marker_list[] = {{"Sources:", 8}, {"<documents>", 11}, {"\"\xC3\xA9\xF0\x9F\x98\x80", 7}};
+static const struct slice marker_list[] = {
+    {"Sources:", 8}, {"<documents>", 11}, {"\"\xC3\xA9\xF0\x9F\x98\x80", 7}};
 static const struct config_slices markers = {marker_list, FARTHING_COUNT(marker_list)};
 
 // ----------------------------------------------------------------------- parts
@@ -25,74 +28,99 @@ static const struct {
     const char *parts[CONFIG_CONTEXT_TOTAL];
 } parts[] = {
     {"a question alone is in the total only", CHAT, "{\"messages\":[" USER("1") "]}", {NULL}},
-    {"roles", CHAT,
+    {"roles",
+     CHAT,
      "{\"messages\":[" SYSTEM "," DEVELOPER "," USER("1") "," ASSISTANT("1") "," USER("2") "]}",
      {[CONFIG_CONTEXT_SYSTEM] = "[" SYSTEM "]",
       [CONFIG_CONTEXT_DEVELOPER] = "[" DEVELOPER "]",
       [CONFIG_CONTEXT_HISTORY] = "[" USER("1") "," ASSISTANT("1") "]"}},
-    {"system messages later on", CHAT,
+    {"system messages later on",
+     CHAT,
      "{\"messages\":[" USER("1") "," SYSTEM "," ASSISTANT("1") "," USER("2") "," SYSTEM "]}",
      {[CONFIG_CONTEXT_SYSTEM] = "[" SYSTEM "," SYSTEM "]",
       [CONFIG_CONTEXT_HISTORY] = "[" USER("1") "," ASSISTANT("1") "]"}},
-    {"calls and results, also of the turn that goes on", CHAT,
-     "{\"messages\":[" USER("1") "," CALL("a") "," RESULT("a") "],\"tools\":[{\"type\":\"function\"}]}",
+    {"calls and results, also of the turn that goes on",
+     CHAT,
+     "{\"messages\":[" USER("1") "," CALL("a") "," RESULT(
+         "a") "],\"tools\":[{\"type\":\"function\"}]}",
      {[CONFIG_CONTEXT_HISTORY] = "[" CALL("a") "]",
       [CONFIG_CONTEXT_TOOL_RESULTS] = "[" RESULT("a") "]"}},
-    {"old functions", CHAT,
-     "{\"messages\":[" USER("1") ",{\"role\":\"function\",\"name\":\"context\",\"content\":\"42\"}]}",
+    {"old functions",
+     CHAT,
+     "{\"messages\":[" USER(
+         "1") ",{\"role\":\"function\",\"name\":\"context\",\"content\":\"42\"}]}",
      {[CONFIG_CONTEXT_TOOL_RESULTS] =
           "[{\"role\":\"function\",\"name\":\"context\",\"content\":\"42\"}]"}},
-    {"several messages of one question", CHAT,
+    {"several messages of one question",
+     CHAT,
      "{\"messages\":[" USER("1") "," ASSISTANT("1") "," USER("2") "," SYSTEM "," USER("3") "]}",
      {[CONFIG_CONTEXT_SYSTEM] = "[" SYSTEM "]",
       [CONFIG_CONTEXT_HISTORY] = "[" USER("1") "," ASSISTANT("1") "]"}},
-    {"what is marked is retrieved", CHAT,
+    {"what is marked is retrieved",
+     CHAT,
      "{\"messages\":[" ROLE("system", MARKED) "," ROLE("user", MARKED) "," USER("1") "]}",
      {[CONFIG_CONTEXT_RETRIEVED] = "[" ROLE("system", MARKED) "," ROLE("user", MARKED) "]"}},
-    {"also results of tools", CHAT,
-     "{\"messages\":[" CALL("a") ",{\"role\":\"tool\",\"tool_call_id\":\"a\",\"content\":\"Sources: x\"}]}",
+    {"also results of tools",
+     CHAT,
+     "{\"messages\":[" CALL(
+         "a") ",{\"role\":\"tool\",\"tool_call_id\":\"a\",\"content\":\"Sources: x\"}]}",
      {[CONFIG_CONTEXT_HISTORY] = "[" CALL("a") "]",
       [CONFIG_CONTEXT_RETRIEVED] =
           "[{\"role\":\"tool\",\"tool_call_id\":\"a\",\"content\":\"Sources: x\"}]"}},
-    {"by escapes, too", CHAT,
-     "{\"messages\":[" ROLE("user", "\\u003cdocu\\u006dents\\u003E x") "," ASSISTANT("1") ","
-         ROLE("assistant", "\\\"\\u00e9\\ud83d\\ude00") "," USER("1") "]}",
-     {[CONFIG_CONTEXT_RETRIEVED] = "[" ROLE("user", "\\u003cdocu\\u006dents\\u003E x") ","
-                                   ROLE("assistant", "\\\"\\u00e9\\ud83d\\ude00") "]",
+    {"by escapes, too",
+     CHAT,
+     "{\"messages\":[" ROLE("user", "\\u003cdocu\\u006dents\\u003E x") "," ASSISTANT("1") "," ROLE(
+         "assistant", "\\\"\\u00e9\\ud83d\\ude00") "," USER("1") "]}",
+     {[CONFIG_CONTEXT_RETRIEVED] = "[" ROLE("user", "\\u003cdocu\\u006dents\\u003E x") "," ROLE(
+          "assistant", "\\\"\\u00e9\\ud83d\\ude00") "]",
       [CONFIG_CONTEXT_HISTORY] = "[" ASSISTANT("1") "]"}},
-    {"not within a text", CHAT,
-     "{\"messages\":[" ROLE("user", " " MARKED) "," ROLE("assistant", "<documents") "," USER("1") "]}",
-     {[CONFIG_CONTEXT_HISTORY] = "[" ROLE("user", " " MARKED) "," ROLE("assistant", "<documents") "]"}},
-    {"by name", CHAT,
-     "{\"messages\":[{\"role\":\"user\",\"name\":\"documents\",\"content\":\"Paris\"}," USER("1") "]}",
+    {"not within a text",
+     CHAT,
+     "{\"messages\":[" ROLE("user", " " MARKED) "," ROLE("assistant",
+                                                         "<documents") "," USER("1") "]}",
+     {[CONFIG_CONTEXT_HISTORY] =
+          "[" ROLE("user", " " MARKED) "," ROLE("assistant", "<documents") "]"}},
+    {"by name",
+     CHAT,
+     "{\"messages\":[{\"role\":\"user\",\"name\":\"documents\",\"content\":\"Paris\"}," USER(
+         "1") "]}",
      {[CONFIG_CONTEXT_RETRIEVED] =
           "[{\"role\":\"user\",\"name\":\"documents\",\"content\":\"Paris\"}]"}},
-    {"one part of a message", CHAT,
-     "{\"messages\":[" SAYS("user", TEXT(MARKED) "," TEXT("Where?")) "," ASSISTANT("1") "," USER("2") "]}",
+    {"one part of a message",
+     CHAT,
+     "{\"messages\":[" SAYS("user",
+                            TEXT(MARKED) "," TEXT("Where?")) "," ASSISTANT("1") "," USER("2") "]}",
      {[CONFIG_CONTEXT_RETRIEVED] = "[" TEXT(MARKED) "]",
       [CONFIG_CONTEXT_HISTORY] = "[" SAYS("user", TEXT("Where?")) "," ASSISTANT("1") "]"}},
-    {"responses: a string", API_RESPONSES, "{\"input\":\"What is it?\",\"instructions\":\"Be brief.\"}",
+    {"responses: a string",
+     API_RESPONSES,
+     "{\"input\":\"What is it?\",\"instructions\":\"Be brief.\"}",
      {[CONFIG_CONTEXT_SYSTEM] = "[\"Be brief.\"]"}},
-    {"responses: items", API_RESPONSES,
-     "{\"instructions\":\"Be brief.\",\"input\":[" SYSTEM "," USER("1") "," REASONING ","
-         FUNCTION_CALL("a") "," FUNCTION_OUTPUT("a") "," USER("2") "]}",
+    {"responses: items",
+     API_RESPONSES,
+     "{\"instructions\":\"Be brief.\",\"input\":[" SYSTEM
+     "," USER("1") "," REASONING "," FUNCTION_CALL("a") "," FUNCTION_OUTPUT("a") "," USER("2") "]}",
      {[CONFIG_CONTEXT_SYSTEM] = "[\"Be brief.\"," SYSTEM "]",
       [CONFIG_CONTEXT_HISTORY] = "[" USER("1") "," REASONING "," FUNCTION_CALL("a") "]",
       [CONFIG_CONTEXT_TOOL_RESULTS] = "[" FUNCTION_OUTPUT("a") "]"}},
-    {"messages: system as blocks, one of them marked", API_MESSAGES,
+    {"messages: system as blocks, one of them marked",
+     API_MESSAGES,
      "{\"system\":[" TEXT("Be brief.") "," TEXT(MARKED) "],\"messages\":[" USER("1") "]}",
      {[CONFIG_CONTEXT_SYSTEM] = "[" TEXT("Be brief.") "]",
       [CONFIG_CONTEXT_RETRIEVED] = "[" TEXT(MARKED) "]"}},
-    {"messages: results are user's messages", API_MESSAGES,
-     "{\"system\":\"Be brief.\",\"messages\":[" USER("1") "," SAYS("assistant", USE("a")) ","
-         SAYS("user", USED("a") "," TEXT("go on")) "]}",
+    {"messages: results are user's messages",
+     API_MESSAGES,
+     "{\"system\":\"Be brief.\",\"messages\":[" USER("1") "," SAYS("assistant", USE("a")) "," SAYS(
+         "user", USED("a") "," TEXT("go on")) "]}",
      {[CONFIG_CONTEXT_SYSTEM] = "[\"Be brief.\"]",
       [CONFIG_CONTEXT_HISTORY] = "[" SAYS("assistant", USE("a")) "]",
       [CONFIG_CONTEXT_TOOL_RESULTS] = "[" SAYS("user", USED("a") "," TEXT("go on")) "]"}},
     {"completions have a total", API_COMPLETIONS, "{\"prompt\":\"Once upon a time\"}", {NULL}},
     {"embeddings have a total", API_EMBEDDINGS, "{\"input\":[\"one\",\"two\"]}", {NULL}},
     {"no messages", CHAT, "{\"messages\":\"none\"}", {NULL}},
-    {"odd messages", CHAT, "{\"messages\":[1,\"two\",null,[],{}]}",
+    {"odd messages",
+     CHAT,
+     "{\"messages\":[1,\"two\",null,[],{}]}",
      {[CONFIG_CONTEXT_HISTORY] = "[1,\"two\",null,[],{}]"}},
     {"no object", CHAT, "[1]", {NULL}},
 };
@@ -127,7 +155,8 @@ static void every_message_is_one_part(void **state) {
 // for what is retrieved.
 static void without_its_budget_nothing_is_retrieved(void **state) {
     (void)state;
-    struct slice text = SLICE("{\"messages\":[" ROLE("user", MARKED) "," ASSISTANT("1") "," USER("2") "]}");
+    struct slice text =
+        SLICE("{\"messages\":[" ROLE("user", MARKED) "," ASSISTANT("1") "," USER("2") "]}");
     struct route_context got = measured(CHAT, text, NULL);
     assert_int_equal(got.tokens[CONFIG_CONTEXT_RETRIEVED], 0);
     assert_int_equal(got.tokens[CONFIG_CONTEXT_HISTORY],
@@ -165,8 +194,8 @@ static void without_budgets_nothing_is_measured(void **state) {
 // than what it has.
 enum { NONE, ENOUGH, LESS };
 #define REJECT CONFIG_CONTEXT_REJECT
-#define WARN CONFIG_CONTEXT_WARN
-#define TRIM CONFIG_CONTEXT_TRIM_OLDEST
+#define WARN   CONFIG_CONTEXT_WARN
+#define TRIM   CONFIG_CONTEXT_TRIM_OLDEST
 
 static const struct {
     struct {
@@ -179,29 +208,40 @@ static const struct {
     {{[CONFIG_CONTEXT_SYSTEM] = {ENOUGH, REJECT}}, ROUTE_CONTEXT_FITS, -1},
     {{[CONFIG_CONTEXT_SYSTEM] = {LESS, REJECT}}, ROUTE_CONTEXT_REJECTED, CONFIG_CONTEXT_SYSTEM},
     {{[CONFIG_CONTEXT_SYSTEM] = {LESS, WARN}}, ROUTE_CONTEXT_WARNS, CONFIG_CONTEXT_SYSTEM},
-    {{[CONFIG_CONTEXT_DEVELOPER] = {LESS, REJECT}}, ROUTE_CONTEXT_REJECTED, CONFIG_CONTEXT_DEVELOPER},
-    {{[CONFIG_CONTEXT_RETRIEVED] = {LESS, REJECT}}, ROUTE_CONTEXT_REJECTED, CONFIG_CONTEXT_RETRIEVED},
+    {{[CONFIG_CONTEXT_DEVELOPER] = {LESS, REJECT}},
+     ROUTE_CONTEXT_REJECTED,
+     CONFIG_CONTEXT_DEVELOPER},
+    {{[CONFIG_CONTEXT_RETRIEVED] = {LESS, REJECT}},
+     ROUTE_CONTEXT_REJECTED,
+     CONFIG_CONTEXT_RETRIEVED},
     {{[CONFIG_CONTEXT_TOOL_RESULTS] = {LESS, REJECT}},
-     ROUTE_CONTEXT_REJECTED, CONFIG_CONTEXT_TOOL_RESULTS},
+     ROUTE_CONTEXT_REJECTED,
+     CONFIG_CONTEXT_TOOL_RESULTS},
     {{[CONFIG_CONTEXT_HISTORY] = {LESS, REJECT}}, ROUTE_CONTEXT_REJECTED, CONFIG_CONTEXT_HISTORY},
     {{[CONFIG_CONTEXT_HISTORY] = {LESS, TRIM}}, ROUTE_CONTEXT_TRIMMED, CONFIG_CONTEXT_HISTORY},
     {{[CONFIG_CONTEXT_TOTAL] = {ENOUGH, TRIM}}, ROUTE_CONTEXT_FITS, -1},
     {{[CONFIG_CONTEXT_TOTAL] = {LESS, TRIM}}, ROUTE_CONTEXT_TRIMMED, CONFIG_CONTEXT_TOTAL},
     // The first of several that say the same.
     {{[CONFIG_CONTEXT_SYSTEM] = {LESS, WARN}, [CONFIG_CONTEXT_TOTAL] = {LESS, WARN}},
-     ROUTE_CONTEXT_WARNS, CONFIG_CONTEXT_SYSTEM},
+     ROUTE_CONTEXT_WARNS,
+     CONFIG_CONTEXT_SYSTEM},
     {{[CONFIG_CONTEXT_SYSTEM] = {LESS, REJECT}, [CONFIG_CONTEXT_DEVELOPER] = {LESS, REJECT}},
-     ROUTE_CONTEXT_REJECTED, CONFIG_CONTEXT_SYSTEM},
+     ROUTE_CONTEXT_REJECTED,
+     CONFIG_CONTEXT_SYSTEM},
     // Rejecting beats trimming beats warning, wherever they stand.
     {{[CONFIG_CONTEXT_SYSTEM] = {LESS, WARN}, [CONFIG_CONTEXT_TOOL_RESULTS] = {LESS, REJECT}},
-     ROUTE_CONTEXT_REJECTED, CONFIG_CONTEXT_TOOL_RESULTS},
+     ROUTE_CONTEXT_REJECTED,
+     CONFIG_CONTEXT_TOOL_RESULTS},
     {{[CONFIG_CONTEXT_HISTORY] = {LESS, TRIM}, [CONFIG_CONTEXT_RETRIEVED] = {LESS, REJECT}},
-     ROUTE_CONTEXT_REJECTED, CONFIG_CONTEXT_RETRIEVED},
+     ROUTE_CONTEXT_REJECTED,
+     CONFIG_CONTEXT_RETRIEVED},
     {{[CONFIG_CONTEXT_SYSTEM] = {LESS, WARN}, [CONFIG_CONTEXT_HISTORY] = {LESS, TRIM}},
-     ROUTE_CONTEXT_TRIMMED, CONFIG_CONTEXT_HISTORY},
+     ROUTE_CONTEXT_TRIMMED,
+     CONFIG_CONTEXT_HISTORY},
     // What history's budget has trimmed, the total finds gone.
     {{[CONFIG_CONTEXT_HISTORY] = {LESS, TRIM}, [CONFIG_CONTEXT_TOTAL] = {LESS, REJECT}},
-     ROUTE_CONTEXT_TRIMMED, CONFIG_CONTEXT_HISTORY},
+     ROUTE_CONTEXT_TRIMMED,
+     CONFIG_CONTEXT_HISTORY},
 };
 
 static void the_strictest_verdict_counts(void **state) {

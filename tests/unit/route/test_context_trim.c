@@ -1,16 +1,18 @@
 // History that is cut: which turns go, what stays, and that it stays as it was.
 #include "context_fixture.h"
 
-#define NAMED(n) "{\"role\":\"user\",\"name\":\"documents\",\"content\":\"Paper number " n ".\"}"
-#define GREETING ROLE("assistant", "Good morning, how can I help?")
+#define NAMED(n)                                                                                   \
+    "{\"role\":\"user\",\"name\":\"documents\",\"content\":\"Paper number " n ".\"}"
+#define GREETING       ROLE("assistant", "Good morning, how can I help?")
 #define MESSAGES(list) "{\"model\":\"m\",\"messages\":[" list "],\"n\":1}"
-#define INPUT(list) "{\"model\":\"m\",\"input\":[" list "],\"n\":1}"
+#define INPUT(list)    "{\"model\":\"m\",\"input\":[" list "],\"n\":1}"
 #define FUNCTION_CALL(id)                                                                          \
     "{\"type\":\"function_call\",\"call_id\":\"" id "\",\"name\":\"look\",\"arguments\":\"{}\"}"
 #define FUNCTION_OUTPUT(id)                                                                        \
     "{\"type\":\"function_call_output\",\"call_id\":\"" id "\",\"output\":\"it is 42\"}"
 #define SAYS(role, parts) "{\"role\":\"" role "\",\"content\":[" parts "]}"
-#define USE(id) SAYS("assistant", "{\"type\":\"tool_use\",\"id\":\"" id "\",\"name\":\"x\",\"input\":{}}")
+#define USE(id)                                                                                    \
+    SAYS("assistant", "{\"type\":\"tool_use\",\"id\":\"" id "\",\"name\":\"x\",\"input\":{}}")
 #define USED(id)                                                                                   \
     SAYS("user", "{\"type\":\"tool_result\",\"tool_use_id\":\"" id "\",\"content\":\"it is 42\"}")
 
@@ -25,7 +27,8 @@ static const struct {
     const char *left; // NULL: rejected, with a budget of one token
 } trims[] = {
     {"the oldest turn goes", CHAT, CONFIG_CONTEXT_HISTORY, 1,
-     MESSAGES(SYSTEM "," USER("1") "," ASSISTANT("1") "," USER("2") "," ASSISTANT("2") "," USER("3")),
+     MESSAGES(SYSTEM
+              "," USER("1") "," ASSISTANT("1") "," USER("2") "," ASSISTANT("2") "," USER("3")),
      MESSAGES(SYSTEM "," USER("2") "," ASSISTANT("2") "," USER("3"))},
     {"all go but the question", CHAT, CONFIG_CONTEXT_HISTORY, 1,
      MESSAGES(USER("1") "," ASSISTANT("1") "," USER("2") "," ASSISTANT("2") "," USER("3")),
@@ -55,10 +58,12 @@ static const struct {
      MESSAGES(USER("1") "," NAMED("1") "," ASSISTANT("1") "," NAMED("2") "," USER("2")),
      MESSAGES(NAMED("2") "," USER("2"))},
     {"no cut between a call and its late result", CHAT, CONFIG_CONTEXT_TOTAL, 1,
-     MESSAGES(USER("1") "," CALL("a") "," USER("2") "," RESULT("a") "," ASSISTANT("2") "," USER("3")),
+     MESSAGES(
+         USER("1") "," CALL("a") "," USER("2") "," RESULT("a") "," ASSISTANT("2") "," USER("3")),
      MESSAGES(USER("3"))},
     {"and none is made when that is kept", CHAT, CONFIG_CONTEXT_TOTAL, 2,
-     MESSAGES(USER("1") "," CALL("a") "," USER("2") "," RESULT("a") "," ASSISTANT("2") "," USER("3")),
+     MESSAGES(
+         USER("1") "," CALL("a") "," USER("2") "," RESULT("a") "," ASSISTANT("2") "," USER("3")),
      NULL},
     {"an id that is used again is the last call's", CHAT, CONFIG_CONTEXT_TOTAL, 1,
      MESSAGES(USER("1") "," CALL("a") "," RESULT("a") "," USER("2") "," CALL("a") "," RESULT("a")),
@@ -131,8 +136,8 @@ static void two_budgets_trim_one_after_the_other(void **state) {
     (void)state;
     struct slice text = SLICE(MESSAGES(USER("1") "," ASSISTANT("1") "," USER("2") "," ASSISTANT(
         "2") "," USER("3") "," ASSISTANT("3") "," USER("4")));
-    struct slice first = SLICE(MESSAGES(USER("2") "," ASSISTANT("2") "," USER("3") "," ASSISTANT(
-        "3") "," USER("4")));
+    struct slice first = SLICE(
+        MESSAGES(USER("2") "," ASSISTANT("2") "," USER("3") "," ASSISTANT("3") "," USER("4")));
     struct slice second = SLICE(MESSAGES(USER("3") "," ASSISTANT("3") "," USER("4")));
     struct config_context budgets[] = {
         {.part = CONFIG_CONTEXT_HISTORY, .action = CONFIG_CONTEXT_TRIM_OLDEST, .keep_turns = 1},
@@ -175,12 +180,14 @@ static const struct spelling {
     const char *call[2], *answer[2];
 } spellings[API_ENDPOINT_COUNT] = {
     [API_CHAT_COMPLETIONS] = {{"{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"c", "\"}]}"},
-                              {"{\"role\":\"tool\",\"tool_call_id\":\"c", "\",\"content\":\"ok\"}"}},
+                              {"{\"role\":\"tool\",\"tool_call_id\":\"c",
+                               "\",\"content\":\"ok\"}"}},
     [API_RESPONSES] = {{"{\"type\":\"function_call\",\"call_id\":\"c", "\"}"},
                        {"{\"type\":\"function_call_output\",\"call_id\":\"\\u0063", "\"}"}},
-    [API_MESSAGES] = {{"{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_use\",\"id\":\"c", "\"}]}"},
-                      {"{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":\"c",
-                       "\"}]}"}},
+    [API_MESSAGES] =
+        {{"{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_use\",\"id\":\"c", "\"}]}"},
+         {"{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":\"c",
+          "\"}]}"}},
 };
 
 // The caller frees it.
@@ -192,8 +199,8 @@ static struct buffer spelled(const char *const halves[2], unsigned id) {
 
 static void say_call(struct talk *t, bool answer) {
     const struct spelling *s = &spellings[t->endpoint];
-    struct buffer message = spelled(answer ? s->answer : s->call,
-                                    answer ? t->answered++ : t->calls++);
+    struct buffer message =
+        spelled(answer ? s->answer : s->call, answer ? t->answered++ : t->calls++);
     say(t, buffer_slice(&message));
     buffer_free(&message);
 }
@@ -247,7 +254,8 @@ static bool is_role(const struct json_doc *doc, json_ref item, struct slice role
 
 // What is left is what was, in order; of it only system and developer messages
 // come from before the cut, and behind the cut nothing is missing.
-static void check_order(const struct talk *t, const struct json_doc *was, const struct json_doc *is) {
+static void check_order(const struct talk *t, const struct json_doc *was,
+                        const struct json_doc *is) {
     json_ref old_list = list_of(t, was), new_list = list_of(t, is);
     size_t gone = json_count(was, old_list) - json_count(is, new_list);
     json_ref b = json_first(is, new_list);

@@ -195,6 +195,41 @@ static inline bool shows(struct budget_scene *s, const char *line) {
     return found;
 }
 
+// ---------------------------------------------------------------- by an operator
+
+static inline void top_up(struct budget_scene *s, const struct budget_name *name,
+                          config_pico amount) {
+    struct error err;
+    if (!budget_top_up(s->budgets, name, amount, &err))
+        fail_msg("%s", err.text);
+}
+
+static inline void reset(struct budget_scene *s, const struct budget_name *name) {
+    struct error err;
+    if (!budget_reset(s->budgets, name, &err))
+        fail_msg("%s", err.text);
+}
+
+static inline void freeze(struct budget_scene *s, const struct budget_name *name, bool frozen) {
+    struct error err;
+    if (!budget_freeze(s->budgets, name, frozen, &err))
+        fail_msg("%s", err.text);
+}
+
+static inline int64_t warnings(struct budget_scene *s, const char *budget, const char *percent) {
+    char line[128];
+    struct buffer text = {0};
+    snprintf(line, sizeof line,
+             "farthing_budget_warnings_total{tenant=\"acme\",budget=\"%s\",percent=\"%s\"} ",
+             budget, percent);
+    budgets_publish(s->budgets);
+    metric_write_all(&text);
+    ptrdiff_t found = slice_find(buffer_slice(&text), slice_of(line));
+    int64_t count = found < 0 ? 0 : strtoll(text.ptr + found + strlen(line), NULL, 10);
+    buffer_free(&text);
+    return count;
+}
+
 // ------------------------------------------------------------------------ crashes
 
 // What a process does before it is killed; by name, since it is a new process

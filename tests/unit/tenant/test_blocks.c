@@ -142,8 +142,8 @@ static void a_tenant_named_like_a_digest_is_not_the_key(void **state) {
     struct error err;
     memset(digest, 'a', sizeof digest);
     const struct slice name = slice_make(digest, DIGEST_LEN);
-    assert_true(
-        key_blocks_set(s->blocks, &(struct key_block){.digest = digest, .blocked = true}, &err));
+    const struct key_block key = {.digest = digest, .tenant = name, .blocked = true};
+    assert_true(key_blocks_set(s->blocks, &key, &err));
     assert_false(key_blocks_check(s->blocks, NULL, name));
     assert_true(key_blocks_check(s->blocks, digest, SLICE("x")));
 }

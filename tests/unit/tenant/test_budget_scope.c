@@ -2,10 +2,9 @@
 // own, those that are invented, and a run's own amount.
 #include "budget_scene.h"
 
-#define PER(what) "budget \"p\" { amount = \"1 usd\" window = \"1d\" per = \"" what "\" }"
+#define PER(what)            "budget \"p\" { amount = \"1 usd\" window = \"1d\" per = \"" what "\" }"
 #define FOR(dimension, text) SCOPE(.dimension = slice_of(text))
-#define OF_RUN(name, amount)                                                                       \
-    ((struct budget_scope){.run = slice_of(name), .run_amount = (amount)})
+#define OF_RUN(name, amount) ((struct budget_scope){.run = slice_of(name), .run_amount = (amount)})
 
 static struct budget_scope scope_of(const char *per, const char *value) {
     struct slice v = slice_of(value);
@@ -51,13 +50,13 @@ static void test_globs_of_users_beside_features(void **state) {
         const char *feature, *user;
         config_pico left;
     } rows[] = {
-        {"chat", "vip_1", USD},     {"chat", "x", CONFIG_UNSET}, {"chat", "", CONFIG_UNSET},
+        {"chat", "vip_1", USD},      {"chat", "x", CONFIG_UNSET}, {"chat", "", CONFIG_UNSET},
         {"other", "vip_1", 5 * USD}, {"", "vip_2", 5 * USD},      {"other", "x", CONFIG_UNSET},
     };
     for (size_t i = 0; i < FARTHING_COUNT(rows); i++)
-        assert_int_equal(left(s, SCOPE(.feature = slice_of(rows[i].feature),
-                                       .user = slice_of(rows[i].user))),
-                         rows[i].left);
+        assert_int_equal(
+            left(s, SCOPE(.feature = slice_of(rows[i].feature), .user = slice_of(rows[i].user))),
+            rows[i].left);
     spend(s, SCOPE(.feature = SLICE("chat"), .user = SLICE("vip_1")), USD);
     assert_true(is_refused(s, SCOPE(.feature = SLICE("chat"), .user = SLICE("vip_2")), 1));
     assert_int_equal(left(s, FOR(user, "vip_1")), 4 * USD);
@@ -72,8 +71,8 @@ static void test_all_kinds_at_once_all_or_none(void **state) {
                  "budget \"u\" { amount = \"7 usd\" per = \"user\" }\n"
                  "budget \"k\" { amount = \"6 usd\" per = \"key\" }\n"
                  "budget \"r\" { amount = \"5 usd\" per = \"run\" }\n");
-    struct budget_scope all = SCOPE(.feature = SLICE("f1"), .user = SLICE("u1"), .run = SLICE("r1"),
-                                    .key = SLICE("k1"));
+    struct budget_scope all =
+        SCOPE(.feature = SLICE("f1"), .user = SLICE("u1"), .run = SLICE("r1"), .key = SLICE("k1"));
     struct budget_reservation r = {0};
     assert_true(is_refused(s, all, 5 * USD + 1));
     assert_int_equal(s->refusal.fits, 5 * USD);
@@ -172,6 +171,14 @@ static void test_who_holds_money_makes_no_room(void **state) {
     assert_int_equal(view_of(s, "p", "holder").reserved, USD / 2);
     assert_true(budget_settle(s->own, &held, USD / 4, NULL));
     assert_int_equal(view_of(s, "p", "holder").spent, USD / 4);
+    // Nor with what it holds in the window before.
+    assert_true(reserve(s, &held, FOR(user, "holder"), USD / 2));
+    at(NOON_MS + DAY_MS);
+    for (int i = 0; i < BUDGET_VALUES_MAX + 100; i++)
+        assert_false(is_refused(s, invented(i, name), USD));
+    assert_true(budget_settle(s->own, &held, USD / 4, NULL));
+    at(NOON_MS);
+    assert_int_equal(view_of(s, "p", "holder").spent, USD / 2);
 }
 
 static void test_totals_make_room_when_untouched_for_long(void **state) {
@@ -213,7 +220,7 @@ static void test_values_of_any_bytes(void **state) {
     const struct slice values[] = {
         slice_make(longs[0], 1000), slice_make(longs[1], 1000), slice_make(longs[0], 128),
         slice_make("a\0b", 3),      slice_make("a\0c", 3),      slice_make("\xff\xfe", 2),
-        slice_make("\xff\xfd", 2),  SLICE("gr\xc3\xbcn"),        SLICE("a\nb"),
+        slice_make("\xff\xfd", 2),  SLICE("gr\xc3\xbcn"),       SLICE("a\nb"),
     };
     configure(s, PER("user"));
     for (size_t i = 0; i < FARTHING_COUNT(values); i++)
@@ -281,7 +288,7 @@ static void test_extremes(void **state) {
     configure(s, "budget \"zero\" { amount = \"0 usd\" window = \"1d\" }");
     assert_true(is_refused(s, NOBODY, 1));
     assert_int_equal(s->refusal.retry_after_ms, -1); // never
-    assert_false(is_refused(s, NOBODY, 0)); // what costs nothing may
+    assert_false(is_refused(s, NOBODY, 0));          // what costs nothing may
 }
 
 int main(void) {

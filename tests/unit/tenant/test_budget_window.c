@@ -2,9 +2,9 @@
 // changed while money is held.
 #include "budget_scene.h"
 
-#define BERLIN "budget \"d\" { amount = \"1 usd\" window = \"1d\" timezone = \"Europe/Berlin\" }"
+#define BERLIN  "budget \"d\" { amount = \"1 usd\" window = \"1d\" timezone = \"Europe/Berlin\" }"
 #define SLIDING "budget \"d\" { amount = \"1 usd\" window = \"1d\" sliding = true }"
-#define DAILY "budget \"d\" { amount = \"1 usd\" window = \"1d\" }"
+#define DAILY   "budget \"d\" { amount = \"1 usd\" window = \"1d\" }"
 #define PART_MS HOUR_MS // of a sliding day
 
 // ---------------------------------------------------------------------------- zones
@@ -40,11 +40,10 @@ static void test_days_of_berlin(void **state) {
 
 static void test_a_zone_that_is_none_is_utc(void **state) {
     struct budget_scene *s = *state;
-    const struct config_budget budget = {.name = SLICE("d"),
-                                         .amount = USD,
-                                         .window_ms = DAY_MS,
-                                         .timezone = SLICE("No/Where")};
-    const struct config_tenant tenant = {.name = SLICE("acme"), .budgets = &budget, .budget_count = 1};
+    const struct config_budget budget = {
+        .name = SLICE("d"), .amount = USD, .window_ms = DAY_MS, .timezone = SLICE("No/Where")};
+    const struct config_tenant tenant = {
+        .name = SLICE("acme"), .budgets = &budget, .budget_count = 1};
     const struct config config = {.tenants = &tenant, .tenant_count = 1};
     budgets_configure(s->budgets, &config);
     spend(s, NOBODY, 1);
@@ -178,8 +177,9 @@ static void test_parts_of_every_window(void **state) {
     for (size_t i = 0; i < FARTHING_COUNT(rows); i++) {
         char body[128];
         int64_t length = rows[i].length_ms;
-        snprintf(body, sizeof body, "budget \"s%zu\" { amount = \"1 usd\" window = \"%s\" sliding = true }",
-                 i, rows[i].window);
+        snprintf(body, sizeof body,
+                 "budget \"s%zu\" { amount = \"1 usd\" window = \"%s\" sliding = true }", i,
+                 rows[i].window);
         at(NOON_MS);
         configure(s, body);
         spend(s, NOBODY, USD);

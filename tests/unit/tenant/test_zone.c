@@ -5,11 +5,24 @@
 #include "window.h"
 #include "zone.h"
 
-static const char *const names[] = {
-    "UTC",           "Europe/Berlin",   "Europe/Dublin",     "America/New_York", "America/Sao_Paulo",
-    "Asia/Kolkata",  "Pacific/Apia",    "America/St_Johns",  "America/Havana",   "Asia/Tehran",
-    "Asia/Gaza",     "Africa/Monrovia", "Africa/Casablanca", "Antarctica/Troll", "Australia/Lord_Howe",
-    "Pacific/Apia",  "Asia/Beirut",     "America/Scoresbysund"};
+static const char *const names[] = {"UTC",
+                                    "Europe/Berlin",
+                                    "Europe/Dublin",
+                                    "America/New_York",
+                                    "America/Sao_Paulo",
+                                    "Asia/Kolkata",
+                                    "Pacific/Apia",
+                                    "America/St_Johns",
+                                    "America/Havana",
+                                    "Asia/Tehran",
+                                    "Asia/Gaza",
+                                    "Africa/Monrovia",
+                                    "Africa/Casablanca",
+                                    "Antarctica/Troll",
+                                    "Australia/Lord_Howe",
+                                    "Pacific/Apia",
+                                    "Asia/Beirut",
+                                    "America/Scoresbysund"};
 
 static struct zone *load(const char *name) {
     struct error err;
@@ -87,10 +100,8 @@ static void test_windows_follow_each_other(void **state) {
             assert_int_equal(next.start_ms, w.end_ms);
             assert_true(next.end_ms > next.start_ms);
             assert_is_midnight(name, next.start_ms);
-            assert_true(length != WINDOW_MONTH_MS ||
-                        local_time(next.start_ms / 1000).tm_mday == 1);
-            assert_true(length != WINDOW_WEEK_MS ||
-                        local_time(next.start_ms / 1000).tm_wday == 1);
+            assert_true(length != WINDOW_MONTH_MS || local_time(next.start_ms / 1000).tm_mday == 1);
+            assert_true(length != WINDOW_WEEK_MS || local_time(next.start_ms / 1000).tm_wday == 1);
             w = next;
         }
         zone_free(z);
@@ -105,13 +116,13 @@ static void test_days_of_another_length(void **state) {
         int year, month, day, hour; // UTC, in that day
         int hours;
     } rows[] = {
-        {"Europe/Berlin", 2026, 3, 28, 12, 24},  {"Europe/Berlin", 2026, 3, 29, 12, 23},
-        {"Europe/Berlin", 2026, 10, 25, 12, 25}, {"Europe/Berlin", 2090, 3, 26, 12, 23},
-        {"America/New_York", 2026, 3, 8, 12, 23}, {"America/New_York", 2026, 11, 1, 12, 25},
-        {"America/Havana", 2026, 11, 1, 12, 25}, // 01:00 becomes 00:00
+        {"Europe/Berlin", 2026, 3, 28, 12, 24},     {"Europe/Berlin", 2026, 3, 29, 12, 23},
+        {"Europe/Berlin", 2026, 10, 25, 12, 25},    {"Europe/Berlin", 2090, 3, 26, 12, 23},
+        {"America/New_York", 2026, 3, 8, 12, 23},   {"America/New_York", 2026, 11, 1, 12, 25},
+        {"America/Havana", 2026, 11, 1, 12, 25},    // 01:00 becomes 00:00
         {"America/Sao_Paulo", 2018, 11, 4, 12, 23}, // 00:00 becomes 01:00
         {"America/Sao_Paulo", 2018, 2, 17, 12, 25}, // 24:00 becomes 23:00
-        {"Pacific/Apia", 2011, 12, 29, 12, 24},  {"Pacific/Apia", 2011, 12, 31, 1, 24},
+        {"Pacific/Apia", 2011, 12, 29, 12, 24},     {"Pacific/Apia", 2011, 12, 31, 1, 24},
     };
     for (size_t i = 0; i < FARTHING_COUNT(rows); i++) {
         struct zone *z = load(rows[i].zone);
@@ -136,6 +147,10 @@ static void test_hours(void **state) {
     z = load("Europe/Berlin"); // 01:00 UTC is the change
     assert_hour(z, utc(2026, 10, 25, 0, 59), utc(2026, 10, 25, 0, 0), utc(2026, 10, 25, 1, 0));
     assert_hour(z, utc(2026, 10, 25, 1, 1), utc(2026, 10, 25, 1, 0), utc(2026, 10, 25, 2, 0));
+    zone_free(z);
+    z = load("America/St_Johns"); // 00:01 (-3:30) became 01:01
+    assert_hour(z, utc(2010, 3, 14, 3, 30), utc(2010, 3, 14, 3, 30), utc(2010, 3, 14, 3, 31));
+    assert_hour(z, utc(2010, 3, 14, 3, 31), utc(2010, 3, 14, 3, 31), utc(2010, 3, 14, 4, 30));
     zone_free(z);
     z = load("Australia/Lord_Howe"); // 02:00 (+11) becomes 01:30 (+10:30) at 15:00 UTC
     assert_hour(z, utc(2026, 4, 4, 14, 59), utc(2026, 4, 4, 14, 0), utc(2026, 4, 4, 15, 0));
@@ -300,14 +315,13 @@ static void test_the_first_version_and_what_is_wrong_in_it(void **state) {
         bool ok;
     } rows[] = {
         {0, 32, 0, "\0\0\016\020", true},  {1, 32, 0, "\0\0\016\020", false}, // leap seconds
-        {0, 16, 0, "\0\0\016\020", false},                                     // not ascending
+        {0, 16, 0, "\0\0\016\020", false},                                    // not ascending
         {0, 8, 0, "\0\0\016\020", false},  {0, 32, 2, "\0\0\016\020", false}, // no such type
-        {0, 32, 0, "\0\1\x6d\xa0", false},                                     // 26 h and more
+        {0, 32, 0, "\0\1\x6d\xa0", false},                                    // 26 h and more
         {0, 32, 0, "\x80\0\0\0", false},
     };
     for (size_t i = 0; i < FARTHING_COUNT(rows); i++) {
-        struct buffer b =
-            small_file(rows[i].leaps, rows[i].second, rows[i].type, rows[i].offset);
+        struct buffer b = small_file(rows[i].leaps, rows[i].second, rows[i].type, rows[i].offset);
         assert_int_equal(parses(buffer_slice(&b)), rows[i].ok);
         buffer_free(&b);
     }
@@ -326,8 +340,8 @@ static void test_the_first_version_and_what_is_wrong_in_it(void **state) {
 
 static void test_names_stay_in_the_directory(void **state) {
     (void)state;
-    static const char *const bad[] = {"", "/etc/passwd", "../zoneinfo/UTC", "Europe/../UTC",
-                                      "No/Where", "Europe", "tzdata.zi"};
+    static const char *const bad[] = {"",         "/etc/passwd", "../zoneinfo/UTC", "Europe/../UTC",
+                                      "No/Where", "Europe",      "tzdata.zi"};
     for (size_t i = 0; i < FARTHING_COUNT(bad); i++) {
         struct error err = {{0}};
         assert_null(zone_load(slice_of(bad[i]), &err));

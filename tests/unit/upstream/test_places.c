@@ -389,6 +389,47 @@ static void test_an_adaptive_limit_grows_while_it_is_reached(void **state) {
     server_close(&server);
 }
 
+// After two refusals one after the other the limit is 2, and grows quickly. It
+// grows with a head, while the place is still held: who waits comes in then.
+static void test_a_higher_limit_lets_in_at_once(void **state) {
+    (void)state;
+#define REFUSAL "HTTP/1.1 429 No\r\nContent-Length: 0\r\n\r\n"
+#define HEAD "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+    static const struct step refuses[] = {READ, WRITE(REFUSAL), READ, WRITE(REFUSAL),
+                                          READ, WRITE(HEAD),    GATE(1), WRITE("ok"), END};
+    static const struct step serves[] = {READ, WRITE(HEAD), GATE(1), WRITE("ok"), END};
+    static const struct step *const scripts[] = {refuses, serves};
+    const struct wish wish = {.max = 50, .adaptive = true};
+    struct scene s;
+    struct server server;
+    scene_open(&s);
+    server_open(&server, scripts, 2, NULL);
+    for (int i = 0; i < 2; i++) {
+        struct probe p = {0};
+        start(&p, &s, server.url, wish);
+        probe_wait(&p);
+        assert_int_equal(p.status, 429);
+        probe_free(&p);
+        // What is sent in the very millisecond of a decrease does not count.
+        for (uint64_t then = clock_mono_ms(); clock_mono_ms() == then;)
+            ;
+    }
+    assert_places(&s, 0, 2, 0);
+    struct probe p[3] = {{0}};
+    for (size_t i = 0; i < FARTHING_COUNT(p); i++)
+        start(&p[i], &s, server.url, wish);
+    assert_places(&s, 2, 2, 1);
+    scene_run_until(&s, &server.requests, 5);
+    server_open_gate(&server);
+    for (size_t i = 0; i < FARTHING_COUNT(p); i++) {
+        probe_wait(&p[i]);
+        assert_end(&p[i], ATTEMPT_OK, "one of three");
+        probe_free(&p[i]);
+    }
+    scene_close(&s);
+    server_close(&server);
+}
+
 // -------------------------------------------------------------------- figures
 
 static void test_metrics(void **state) {
@@ -429,6 +470,7 @@ int main(void) {
         cmocka_unit_test(test_what_an_adaptive_limit_heeds),
         cmocka_unit_test(test_no_answer_in_time_is_an_overload),
         cmocka_unit_test(test_an_adaptive_limit_grows_while_it_is_reached),
+        cmocka_unit_test(test_a_higher_limit_lets_in_at_once),
         cmocka_unit_test(test_metrics),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
