@@ -23,6 +23,9 @@ from decimal import Decimal
 FARTHING = os.path.abspath(os.environ.get("FARTHING", "build/farthing"))
 FARTHINGCTL = os.path.abspath(os.environ.get("FARTHINGCTL", "build/farthingctl"))
 PRICES = pathlib.Path(__file__).parent.parent.parent / "conf" / "prices.json"
+# A token of input is 0.000001 USD, one of output 0.00001.
+PRICED = ('model "openai/gpt-4o-mini" { input_price = "1 usd" output_price = "10 usd" }\n'
+          'tier "small" { models = {"openai/gpt-4o-mini"} }\n')
 WAIT = 20  # seconds after which something that should happen has failed
 
 
@@ -410,6 +413,10 @@ class Answer:
     def cache(self):
         return self.headers["x-farthing-cache"]
 
+    @property
+    def code(self):
+        return "ok" if self.status == 200 else self.json["error"]["code"]
+
 
 def question(text="hello", model="openai/gpt-4o-mini", **more):
     return {"model": model, "messages": [{"role": "user", "content": text}], **more}
@@ -420,6 +427,10 @@ def tenant(name, limits="", keys=1):
     hashes = (hashlib.sha256(key_text(name, i).encode()).hexdigest() for i in range(keys))
     listed = ", ".join(f'"sha256:{digest}"' for digest in hashes)
     return f'tenant "{name}" {{ keys = {{{listed}}} {limits} }}\n'
+
+
+def budget(amount, more="", name="daily"):
+    return f'budget "{name}" {{ amount = "{amount} usd" {more} }}\n'
 
 
 def key_text(name, n=0):

@@ -25,7 +25,7 @@ def begin(provider, start):
     return go
 
 
-asked = iter(range(1 << 30))
+asked = itertools.count()
 
 
 def ask(f, run="r1", who="a", tokens=100, text=None, **more):
