@@ -4,7 +4,12 @@
 // waiting for a slow server is not left out ("coordinated omission").
 //
 //   load PORT --body FILE [--connections N] [--seconds S] [--rate R]
-//        [--header "Name: value"]...
+//        [--requests N] [--first N] [--header "Name: value"]...
+//
+// With --requests it ends after so many, however long that takes. Eight of a
+// sign in body or headers are replaced in each request: # by its number (the first
+// is --first), $ by the number of its run (of 20 requests; 32 runs take turns), % by
+// that of its user (of 1,000).
 //
 // Prints one JSON object: requests, errors, events (blank-line-ended, for
 // streams), seconds, and percentiles of latency in microseconds.
@@ -23,11 +28,13 @@
 #include <unistd.h>
 
 enum { CONNECTIONS_MAX = 20000, READ_BYTES = 64 * 1024, TAIL = 5, SAMPLES_MAX = 20000000 };
+enum { PLACES_MAX = 16, PLACE_DIGITS = 8, RUN_STEPS = 20, RUNS_AT_ONCE = 32, USERS = 1000 };
 
 struct client {
     int fd;
     bool busy;
     uint64_t due_ns;
+    uint64_t number; // of the request that it sends
     size_t sent;
     bool in_body, chunked;
     int64_t left;         // of a body with a length
@@ -42,6 +49,12 @@ static struct {
     double seconds, rate;
     char *request;
     size_t request_len;
+    struct {
+        size_t at;
+        uint64_t (*of)(uint64_t number);
+    } places[PLACES_MAX]; // of numbers in the request
+    size_t place_count;
+    uint64_t limit, first, asked; // limit: 0: none
     int epoll;
     struct client *clients;
     struct client **idle;
@@ -82,7 +95,17 @@ static void watch(struct client *c, bool writes) {
     epoll_ctl(g.epoll, EPOLL_CTL_MOD, c->fd, &e);
 }
 
+// All connections share the bytes of the request.
+static void write_numbers(uint64_t number) {
+    for (size_t i = 0; i < g.place_count; i++) {
+        uint64_t n = g.places[i].of(number);
+        for (size_t digit = PLACE_DIGITS; digit-- > 0; n /= 10)
+            g.request[g.places[i].at + digit] = (char)('0' + n % 10);
+    }
+}
+
 static void send_more(struct client *c, bool waited) {
+    write_numbers(c->number);
     while (c->sent < g.request_len) {
         ssize_t n = send(c->fd, g.request + c->sent, g.request_len - c->sent, MSG_NOSIGNAL);
         if (n < 0 && errno == EAGAIN) {
@@ -101,6 +124,7 @@ static void ask(uint64_t due_ns) {
     struct client *c = g.idle[--g.idle_count];
     c->busy = true;
     c->due_ns = due_ns;
+    c->number = g.first + g.asked++;
     c->sent = c->head_len = 0;
     c->in_body = c->chunked = false;
     c->left = 0;
@@ -186,16 +210,24 @@ static void serve(struct client *c, uint32_t events) {
         again(c);
 }
 
-static void run(void) {
+static bool may_ask(void) {
+    return g.idle_count > 0 && (g.limit == 0 || g.asked < g.limit);
+}
+
+static bool is_over(uint64_t now, uint64_t end) {
+    return g.limit > 0 ? g.requests + g.errors >= g.limit : now >= end;
+}
+
+static uint64_t run(void) {
     uint64_t start = now_ns(), end = start + (uint64_t)(g.seconds * 1e9), due = start;
     double pause_ns = g.rate > 0 ? 1e9 / g.rate : 0, next = (double)start;
     struct epoll_event events[256];
-    for (uint64_t now = start; now < end; now = now_ns()) {
+    for (uint64_t now = start; !is_over(now, end); now = now_ns()) {
         if (g.rate > 0) {
-            for (; next <= (double)now && g.idle_count > 0; next += pause_ns)
+            for (; next <= (double)now && may_ask(); next += pause_ns)
                 ask((uint64_t)next);
         } else {
-            for (due = now; g.idle_count > 0;)
+            for (due = now; may_ask();)
                 ask(due);
         }
         double wait_ms = g.rate > 0 ? (next - (double)now) / 1e6 : 100;
@@ -203,6 +235,7 @@ static void run(void) {
         for (int i = 0; i < n; i++)
             serve(events[i].data.ptr, events[i].events);
     }
+    return now_ns() - start;
 }
 
 static int compare(const void *a, const void *b) {
@@ -230,6 +263,34 @@ static char *read_file(const char *path, size_t *len) {
     return text;
 }
 
+static uint64_t itself(uint64_t number) {
+    return number;
+}
+
+static uint64_t run_of(uint64_t number) {
+    return number / (RUN_STEPS * RUNS_AT_ONCE) * RUNS_AT_ONCE + number % RUNS_AT_ONCE;
+}
+
+static uint64_t user_of(uint64_t number) {
+    return number % USERS;
+}
+
+static void find_places(void) {
+    static const struct {
+        const char *mark;
+        uint64_t (*of)(uint64_t number);
+    } kinds[] = {{"########", itself}, {"$$$$$$$$", run_of}, {"%%%%%%%%", user_of}};
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        char *at = g.request, *end = g.request + g.request_len;
+        while (g.place_count < PLACES_MAX &&
+               (at = memmem(at, (size_t)(end - at), kinds[k].mark, PLACE_DIGITS)) != NULL) {
+            g.places[g.place_count].at = (size_t)(at - g.request);
+            g.places[g.place_count++].of = kinds[k].of;
+            at += PLACE_DIGITS;
+        }
+    }
+}
+
 static void make_request(const char *body_file, const char *headers) {
     size_t body_len;
     char *body = read_file(body_file, &body_len);
@@ -245,6 +306,7 @@ static void make_request(const char *body_file, const char *headers) {
     memcpy(g.request + head, body, body_len);
     g.request_len = (size_t)head + body_len;
     free(body);
+    find_places();
 }
 
 int main(int argc, char **argv) {
@@ -260,12 +322,16 @@ int main(int argc, char **argv) {
             g.seconds = atof(argv[i + 1]);
         else if (strcmp(argv[i], "--rate") == 0)
             g.rate = atof(argv[i + 1]);
+        else if (strcmp(argv[i], "--requests") == 0)
+            g.limit = strtoull(argv[i + 1], NULL, 10);
+        else if (strcmp(argv[i], "--first") == 0)
+            g.first = strtoull(argv[i + 1], NULL, 10);
         else if (strcmp(argv[i], "--header") == 0)
             snprintf(headers + strlen(headers), sizeof headers - strlen(headers), "%s\r\n", argv[i + 1]);
     }
     if (g.port == 0 || body == NULL || g.connections < 1 || g.connections > CONNECTIONS_MAX) {
         fputs("usage: load PORT --body FILE [--connections N] [--seconds S] [--rate R] "
-              "[--header \"Name: value\"]...\n", stderr);
+              "[--requests N] [--first N] [--header \"Name: value\"]...\n", stderr);
         return 2;
     }
     make_request(body, headers);
@@ -277,12 +343,12 @@ int main(int argc, char **argv) {
         fail("malloc");
     for (int i = 0; i < g.connections; i++)
         open_client(&g.clients[i]);
-    run();
+    double seconds = (double)run() / 1e9;
     qsort(g.samples, g.sample_count, sizeof *g.samples, compare);
     printf("{\"requests\":%llu,\"errors\":%llu,\"events\":%llu,\"seconds\":%.3f,\"p50_us\":%u,"
            "\"p99_us\":%u,\"p999_us\":%u}\n",
            (unsigned long long)g.requests, (unsigned long long)g.errors,
-           (unsigned long long)g.events, g.seconds, percentile(0.50), percentile(0.99),
+           (unsigned long long)g.events, seconds, percentile(0.50), percentile(0.99),
            percentile(0.999));
     return 0;
 }

@@ -18,14 +18,17 @@ static bool limits_tokens(const struct exchange *x) {
            (x->route != NULL && x->route->limits.tokens_per_minute > 0);
 }
 
-// The input by estimate, and the output that request and caps allow.
+// The input by estimate, and the output that request and caps allow. Of what is
+// passed through (a file, a recording) bytes are no tokens: it is counted when it
+// reports some.
 static int64_t expected_tokens(struct exchange *x) {
-    struct provider_request asked = {.output_cap = CONFIG_UNSET, .n = 1};
-    if (!limits_tokens(x))
+    struct provider_request asked;
+    if (!limits_tokens(x) || !api_endpoint_is_cacheable(x->endpoint) || !x->body_is_json)
         return 0;
     int64_t tokens = input_estimate(x, x->requested_model).likely, output, sum;
-    if (x->body_is_json)
-        provider_read_request(x->endpoint, x->doc, &asked);
+    if (x->endpoint == API_EMBEDDINGS)
+        return tokens;
+    provider_read_request(x->endpoint, x->doc, &asked);
     int64_t cap = x->caps.max_output_tokens;
     if (cap < 0 || (asked.output_cap >= 0 && asked.output_cap < cap))
         cap = asked.output_cap;
@@ -157,6 +160,17 @@ static bool refuse_tokens(struct exchange *x, struct slice who, const struct lim
                            (long long)r->asked, (long long)at_least_a_second(r->retry_after_ms));
 }
 
+static bool is_past_deadline(const struct exchange *x) {
+    return x->deadline_ms > 0 && (int64_t)clock_mono_ms() >= x->deadline_ms;
+}
+
+static bool refuse_late(struct exchange *x) {
+    x->ended_by = ENDED_BY_DEADLINE;
+    return exchange_refuse(x, API_ERROR_QUEUE_TIMEOUT, SLICE("x-farthing-deadline-ms"),
+                           "The request's deadline of %.*s ms was over while it waited for a place.",
+                           SLICE_ARG(x->attributes.deadline_ms));
+}
+
 static bool refuse(struct exchange *x) {
     static const char *const figures[] = {[LIMITS_REASON_NONE] = "",
                                           [LIMITS_REASON_REQUESTS] = "requests",
@@ -178,6 +192,8 @@ static bool refuse(struct exchange *x) {
     case LIMITS_REASON_TOKENS:
         return refuse_tokens(x, who, r);
     case LIMITS_REASON_QUEUE_TIMEOUT:
+        if (is_past_deadline(x))
+            return refuse_late(x);
         return exchange_refuse(x, API_ERROR_QUEUE_TIMEOUT, SLICE_NONE,
                                "%.*s may run %lld requests at once, and none ended while this one "
                                "waited.",
@@ -201,6 +217,16 @@ static void note_wait(struct exchange *x) {
             x->queued_for = kind_word((enum admit_kind)x->admit_kinds[i]);
     if (x->queued_for.len == 0 && x->pass.refusal.reason != LIMITS_REASON_NONE)
         x->queued_for = kind_word((enum admit_kind)x->admit_kinds[x->pass.refused_at]);
+}
+
+void admit_leave(struct exchange *x) {
+    if (!limits_pass_waiting(&x->pass))
+        return;
+    for (unsigned i = 0; i < x->pass.count; i++)
+        if (x->pass.tickets[i].state == LIMITS_WAITING)
+            x->queued_for = kind_word((enum admit_kind)x->admit_kinds[i]);
+    (void)limits_pass_release(&x->pass);
+    x->queue_ms += x->pass.queue_ms;
 }
 
 static void on_wait_over(void *arg, enum limits_verdict verdict) {

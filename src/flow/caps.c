@@ -6,38 +6,10 @@
 // request asks for, and never raise it.
 #include "exchange.h"
 
-enum { COMPLETIONS_DEFAULT_TOKENS = 16 }; // max_tokens of /v1/completions, where it says none
-
-// ------------------------------------------------------------------ estimate
-
-struct estimate input_estimate(struct exchange *x, struct slice model) {
-    if (x->raw_input < 0 && x->doc != NULL && x->body_is_json)
-        x->raw_input = estimate_input(x->endpoint, x->doc);
-    if (x->raw_input < 0) // no JSON: from its bytes
-        x->raw_input = provider_estimate_tokens(
-            x->request != NULL ? (int64_t)http_request_body(x->request).len : (int64_t)x->body.len);
-    return estimator_ask(x->flow->shared.estimator, model, x->raw_input);
-}
-
-// Input that lies at the provider: an earlier response, a conversation, a stored
-// prompt. No byte of the request says how long it is.
-static bool has_unseen_input(const struct exchange *x) {
-    static const char *const members[] = {"previous_response_id", "conversation", "prompt"};
-    if (x->endpoint != API_RESPONSES)
-        return false;
-    for (size_t i = 0; i < FARTHING_COUNT(members); i++)
-        if (!json_is_absent(x->doc, json_get(x->doc, JSON_ROOT, slice_of(members[i]))))
-            return true;
-    return false;
-}
-
-// One in some is estimated although nobody needs it, so that the estimate is
-// good when somebody does.
-static void estimate_to_learn(struct exchange *x) {
-    enum { ONE_IN = 16 };
-    if (x->raw_input < 0 && x->body_is_json && x->flow->unestimated++ % ONE_IN == 0)
-        x->raw_input = estimate_input(x->endpoint, x->doc);
-}
+enum {
+    COMPLETIONS_DEFAULT_TOKENS = 16, // max_tokens of /v1/completions, where it says none
+    MESSAGE_TOKENS = 4,              // the marks around an instruction that is added
+};
 
 // ------------------------------------------------------------------- who says
 
@@ -258,8 +230,10 @@ static void be_brief(struct exchange *x) {
     if (x->route == NULL)
         return;
     if (x->route->concise &&
-        provider_add_instruction(x->endpoint, x->doc, x->route->concise_text, x->edits, x->arena))
+        provider_add_instruction(x->endpoint, x->doc, x->route->concise_text, x->edits, x->arena)) {
         note_capped(x, "concise", SLICE("false"), SLICE("true"));
+        x->added_input = estimate_text(x->route->concise_text) + MESSAGE_TOKENS;
+    }
     struct slice ceiling = effort_name(x->route->max_reasoning_effort), before;
     bool reasons = c->model != NULL && c->model->reasoning >= 0
                        ? c->model->reasoning == 1
@@ -284,28 +258,76 @@ bool caps_apply(struct exchange *x) {
     if (!x->body_is_json || !api_endpoint_is_cacheable(x->endpoint))
         return true;
     provider_read_request(x->endpoint, x->doc, &x->asked);
-    x->unseen_input = has_unseen_input(x);
+    x->unseen_input = input_is_unseen(x);
     if (!check_counts(x) || !apply_context(x) || !check_input(x) || !check_window(x))
         return false;
     cap_output(x);
     be_brief(x);
-    estimate_to_learn(x);
+    input_estimate_to_learn(x);
     return true;
+}
+
+// -------------------------------------------------------------------- cache key
+
+// Which model it will be is not known yet: a named one is itself, unless the route
+// has it otherwise.
+static bool may_be_served_by(const struct exchange *x, const struct config_model *m) {
+    struct slice asked = x->requested_model;
+    ptrdiff_t slash = slice_find_char(m->name, '/');
+    bool overridden = x->route != NULL && x->route->override_model;
+    bool is_choice =
+        slice_equal(asked, SLICE("auto")) || config_tier_find(x->config, asked) != NULL;
+    return overridden || is_choice || slice_equal(asked, m->name) ||
+           (slash > 0 && slice_equal(asked, slice_from(m->name, (size_t)slash + 1)));
+}
+
+static bool lowers(int64_t cap, int64_t asked) {
+    return cap > 0 && (asked < 0 || cap < asked);
+}
+
+// A cap that lowers nothing changes no answer.
+static void put_output_caps(const struct exchange *x, struct buffer *out) {
+    struct provider_request asked = {.output_cap = CONFIG_UNSET};
+    bool is_read = false;
+    for (size_t i = 0; i <= x->config->model_count; i++) {
+        bool is_model = i < x->config->model_count; // after them what route, task and tenant say
+        int64_t cap = is_model ? x->config->models[i].max_output_tokens : x->caps.max_output_tokens;
+        if (cap <= 0 || (is_model && !may_be_served_by(x, &x->config->models[i])))
+            continue;
+        if (!is_read)
+            provider_read_request(x->endpoint, x->doc, &asked);
+        is_read = true;
+        if (lowers(cap, asked.output_cap))
+            buffer_printf(out, "\nmax_output_tokens:%s:%lld", is_model ? "model" : "",
+                          (long long)cap);
+    }
+}
+
+static void put_trimming(const struct config_route *r, struct buffer *out) {
+    bool trims = false;
+    for (size_t i = 0; i < r->context_count; i++)
+        if (r->contexts[i].action == CONFIG_CONTEXT_TRIM_OLDEST) {
+            buffer_printf(out, "\ntrim:%d:%lld:%lld", (int)r->contexts[i].part,
+                          (long long)r->contexts[i].max_tokens,
+                          (long long)r->contexts[i].keep_turns);
+            trims = true;
+        }
+    // What is marked is no history, and stays.
+    for (size_t i = 0; trims && i < r->context_count; i++)
+        for (size_t k = 0; k < r->contexts[i].markers.count; k++)
+            buffer_printf(out, "\nmarker:%.*s", SLICE_ARG(r->contexts[i].markers.items[k]));
 }
 
 void caps_variant(const struct exchange *x, struct buffer *out) {
     const struct config_route *r = x->route;
-    if (x->caps.max_output_tokens > 0)
-        buffer_printf(out, "\nmax_output_tokens:%lld", (long long)x->caps.max_output_tokens);
+    if (x->endpoint == API_EMBEDDINGS)
+        return; // nothing is changed there
+    put_output_caps(x, out);
     if (r == NULL)
         return;
     if (r->concise)
         buffer_printf(out, "\nconcise:%.*s", SLICE_ARG(r->concise_text));
     if (r->max_reasoning_effort != CONFIG_EFFORT_UNSET)
         buffer_printf(out, "\neffort:%d", (int)r->max_reasoning_effort);
-    for (size_t i = 0; i < r->context_count; i++)
-        if (r->contexts[i].action == CONFIG_CONTEXT_TRIM_OLDEST)
-            buffer_printf(out, "\ntrim:%d:%lld:%lld", (int)r->contexts[i].part,
-                          (long long)r->contexts[i].max_tokens,
-                          (long long)r->contexts[i].keep_turns);
+    put_trimming(r, out);
 }

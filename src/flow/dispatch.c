@@ -20,6 +20,10 @@ static size_t collect_headers(struct exchange *x, const struct config_provider *
         bool passes = provider_request_header_passes(h.name);
         for (size_t k = 0; !passes && k < p->pass_headers.count; k++)
             passes = slice_equal_nocase(h.name, p->pass_headers.items[k]);
+        // Kept here, for its tenant. The provider would see the keys of all tenants as one's, and
+        // under one key the requests of several models.
+        if (x->keyed && slice_equal_nocase(h.name, SLICE("idempotency-key")))
+            passes = false;
         // A copy: a second attempt may come when the client has gone.
         if (passes)
             out[count++] = (struct api_header){arena_copy(x->arena, h.name),
@@ -206,8 +210,7 @@ bool station_dispatch(struct exchange *x) {
 // --------------------------------------------------------- endings from outside
 
 void dispatch_cancel(struct exchange *x, struct slice reason) {
-    if (limits_pass_waiting(&x->pass))
-        (void)limits_pass_release(&x->pass);
+    admit_leave(x);
     if (x->lookup != NULL)
         cache_lookup_cancel(x->lookup);
     x->lookup = NULL;
@@ -236,36 +239,40 @@ static void give_up(struct exchange *x) {
     station_record(x);
 }
 
+// SDKs hang up when they have read [DONE], often before the provider has ended
+// its body: such a purchase is whole, and is kept.
+static bool took_as_whole(struct exchange *x) {
+    if (x->attempt == NULL || !stream_is_done(x))
+        return false;
+    const struct attempt_result whole = {.end = ATTEMPT_OK, .status = x->status};
+    x->ended_by = ENDED_BY_FARTHING;
+    dispatch_cancel(x, slice_of(attempt_end_name(ATTEMPT_OK)));
+    stream_done(x, &whole);
+    return true;
+}
+
 static void on_client_stayed_away(evutil_socket_t fd, short what, void *arg) {
     (void)fd;
     (void)what;
     struct exchange *x = arg;
     exchange_enter(x);
-    if (x->state != EXCHANGE_SETTLED && !join_is_needed(x)) // else on_alone says when
+    bool is_over = x->state == EXCHANGE_SETTLED || join_is_needed(x); // on_alone says when
+    if (!is_over && !took_as_whole(x))
         give_up(x);
     exchange_leave(x);
 }
 
-// SDKs hang up when they have read [DONE], often before the provider has ended
-// its body: such a purchase is whole, and is kept.
-static void take_as_whole(struct exchange *x) {
-    const struct attempt_result whole = {.end = ATTEMPT_OK, .status = x->status};
-    dispatch_cancel(x, slice_of(attempt_end_name(ATTEMPT_OK)));
-    stream_done(x, &whole);
-}
-
 void dispatch_client_gone(struct exchange *x) {
-    if (x->attempt != NULL && stream_is_done(x)) {
-        x->ended_by = ENDED_BY_FARTHING;
-        take_as_whole(x);
+    if (took_as_whole(x))
         return;
-    }
     enum config_client_gone policy =
         x->route != NULL ? x->route->on_client_gone : CONFIG_GONE_DEFAULT;
     if (policy == CONFIG_GONE_DEFAULT && x->claim != NULL)
         policy = CONFIG_GONE_FINISH;
     bool buying = x->attempt != NULL && x->ended_by != ENDED_BY_SHUTDOWN;
-    bool pausing = (x->state == EXCHANGE_PAUSING || x->state == EXCHANGE_RESERVING) && x->ended_by != ENDED_BY_SHUTDOWN;
+    // One that still reserves has not been sent, and could not be made without its client's
+    // request: who follows it is promoted.
+    bool pausing = x->state == EXCHANGE_PAUSING && x->ended_by != ENDED_BY_SHUTDOWN;
     if ((buying || pausing) && join_is_needed(x)) {
         if (x->attempt != NULL)
             attempt_resume(x->attempt);

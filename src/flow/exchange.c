@@ -159,6 +159,7 @@ void exchange_release(struct exchange *x) {
 static void on_reply_end(void *arg, enum http_end how) {
     struct exchange *x = arg;
     exchange_enter(x);
+    input_keep_before_leaving(x);
     x->request = NULL;
     if (x->state != EXCHANGE_SETTLED) {
         if (how == HTTP_END_SHUTDOWN)

@@ -109,7 +109,8 @@ struct exchange {
     bool cacheable;
     int64_t cache_ttl_ms;
     struct cache_key key;
-    bool has_digest; // `key` says what is asked; also where nothing is cached
+    struct cache_key asked_digest; // what is asked, without what the file changes in it
+    bool has_digest; // these two are known; also where nothing is cached
     int64_t deadline_ms; // clock_mono_ms, 0: none
 
     // admit
@@ -130,7 +131,6 @@ struct exchange {
     struct idempotency_claim *claim;    // released with the row
     enum idempotency_standing standing;
     bool same_form; // the purchase's stream is what this client asked for
-    bool publishes_own_form;
     int looks; // into the finished records
 
     // join: a seat in a purchase that may be shared, until the row is written
@@ -150,6 +150,7 @@ struct exchange {
     size_t candidate_count;
     size_t candidate; // the one being tried
     struct slice body; // what is sent, after splicing
+    bool body_is_own;  // the exchange's; otherwise it goes with the client's request
     bool swallow_usage;
 
     // plan: caps and context budgets
@@ -157,7 +158,8 @@ struct exchange {
     struct config_caps caps;        // the lowest of those that apply
     struct provider_request asked;  // what it says of its own size
     struct json_edits *edits;       // of the body, until that is made
-    int64_t raw_input;              // estimate_input of what is sent; -1: not estimated
+    int64_t raw_input;              // estimate_input of what was asked; -1: not estimated
+    int64_t added_input;            // to it, by Farthing
     bool unseen_input;              // some of it lies at the provider
     int64_t output_cap;             // of one choice, as it is sent; -1: none
     bool output_lowered;
@@ -266,8 +268,16 @@ enum api_error judge_blame(struct exchange *x, enum attempt_end end);
 // No answer came, or none that can be used: an error to the client; judge.c.
 void judge_unanswered(struct exchange *x, const struct attempt_result *result);
 
-// The estimate of the input, made when it is first asked for; caps.c.
+// Gives up the seat in a queue, if it has one, and notes the wait; admit.c.
+void admit_leave(struct exchange *x);
+// The estimate of the input, made when it is first asked for; input.c.
 struct estimate input_estimate(struct exchange *x, struct slice model);
+// Before the client's request goes: what may be needed of it later; input.c.
+void input_keep_before_leaving(struct exchange *x);
+// Some of it lies at the provider; input.c.
+bool input_is_unseen(const struct exchange *x);
+// Makes the estimate of one in some, so that it is good when it is needed; input.c.
+void input_estimate_to_learn(struct exchange *x);
 // Applies caps and context budgets, by edits; false when it refused; caps.c.
 bool caps_apply(struct exchange *x);
 // What of the answer depends on what the file changes in the request; caps.c.
@@ -337,6 +347,8 @@ void join_publish(struct exchange *x, struct slice bytes); // a leader's stream,
 void join_give(struct exchange *x, enum flight_end end, const struct cache_answer *answer);
 void join_give_error(struct exchange *x); // the provider's, where all would get it
 bool join_is_needed(const struct exchange *x); // others wait for this purchase
+// Only who has its key, or a retry of it, can share its purchase.
+bool join_is_for_one_sender(const struct exchange *x);
 void join_drained(struct exchange *x);         // the client takes more
 void join_leave(struct exchange *x);           // a leader that gave nothing has failed
 

@@ -37,9 +37,15 @@ static void buy(struct exchange *x) {
         exchange_resume_after_recall(x);
 }
 
-// Why it did not buy itself.
+bool join_is_for_one_sender(const struct exchange *x) {
+    if (x->claim != NULL)
+        return memcmp(x->purchase.bytes, x->key.bytes, DIGEST_LEN) != 0;
+    return !x->cacheable || x->cache_mode != CACHE_USE;
+}
+
+// Why it did not buy itself. Who claimed the key first need not be the one who leads.
 static enum ledger_lever lever_of(const struct exchange *x) {
-    if (x->claim != NULL && x->standing == IDEMPOTENCY_SAME)
+    if (x->claim != NULL && (x->standing == IDEMPOTENCY_SAME || join_is_for_one_sender(x)))
         return LEDGER_SAVED_IDEMPOTENCY;
     return x->retries ? LEDGER_SAVED_RETRY : LEDGER_SAVED_COALESCE;
 }
@@ -116,6 +122,9 @@ static void end_following(struct exchange *x) {
     bool has_body = entry != NULL && cache_entry_answer(entry)->body.len > 0;
     if (x->reply_begun) {
         end_followed_stream(x);
+    } else if (x->flight_end == FLIGHT_DONE && x->standing == IDEMPOTENCY_SAME &&
+               repeat_must_look_again(x)) {
+        repeat_look(x); // under its key there may be more than what is shared
     } else if (x->flight_end == FLIGHT_DONE && has_body) {
         x->flight_entry = NULL;
         join_leave(x);
@@ -158,8 +167,8 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg) {
     if (x->state == EXCHANGE_FOLLOWING && !x->leads) {
         x->ended_by = ENDED_BY_DEADLINE;
         (void)exchange_refuse(x, API_ERROR_UPSTREAM_TIMEOUT, SLICE("x-farthing-deadline-ms"),
-                              "The request's deadline of %.*s ms was over before the purchase that it "
-                              "shares gave an answer.",
+                              "The request's deadline of %.*s ms was over before the purchase "
+                              "that it shares gave an answer.",
                               SLICE_ARG(x->attributes.deadline_ms));
     }
     exchange_leave(x);
@@ -181,7 +190,9 @@ static void on_finish(void *arg, enum flight_end end, int status, struct cache_e
     x->flight_end = end;
     x->flight_status = status;
     x->flight_entry = entry;
-    if (entry != NULL && cache_entry_answer(entry)->body.len > 0)
+    // Where the leader has the same key, it wrote down what its client got: more than is shared.
+    bool recorded = x->claim != NULL && idempotency_is_recorded(x->claim);
+    if (entry != NULL && cache_entry_answer(entry)->body.len > 0 && !recorded)
         repeat_record(x, cache_entry_answer(entry), end == FLIGHT_REFUSED ? status : 200);
     follow_on(x);
     exchange_leave(x);
@@ -241,9 +252,12 @@ static bool choose_seat(const struct exchange *x, struct cache_key *key,
 }
 
 static bool refuse_full(struct exchange *x) {
+    x->answer_headers = arena_calloc(x->arena, sizeof *x->answer_headers);
+    x->answer_headers[x->answer_header_count++] =
+        (struct api_header){SLICE("Retry-After"), SLICE("5")}; // nobody can know; not at once
     return exchange_refuse(x, API_ERROR_IDEMPOTENCY_IN_PROGRESS, SLICE("Idempotency-Key"),
-                           "The request with this Idempotency-Key runs, and its stream is too long to "
-                           "be given from its beginning before it ends; try again then.");
+                           "The request with this Idempotency-Key runs, and its stream is too long "
+                           "to be given from its beginning before it ends; try again then.");
 }
 
 bool station_join(struct exchange *x) {
@@ -292,8 +306,13 @@ static struct cache_answer head_of(const struct exchange *x) {
     };
 }
 
+// One that was promoted may ask for another form than who began the purchase.
+static bool has_form_of_purchase(const struct exchange *x) {
+    return x->claim != NULL ? x->same_form : !x->client_wants_usage;
+}
+
 void join_publish(struct exchange *x, struct slice bytes) {
-    if (!x->leads || (x->client_wants_usage && !x->publishes_own_form))
+    if (!x->leads || !has_form_of_purchase(x))
         return; // its events are not what the others asked for
     if (!x->publishes) {
         struct cache_answer head = head_of(x);
@@ -330,8 +349,10 @@ void join_leave(struct exchange *x) {
     if (x->flight == NULL)
         return;
     if (x->leads && !x->flight_over) {
-        // A whole stream that could not be put together serves those who follow it live.
-        bool whole = x->publishes && x->error == API_ERROR_NONE && x->judged_whole;
+        // A whole stream that could not be put together serves those who follow it live,
+        // one too that its provider ended early, and said so.
+        bool ended = x->judged_whole || stream_is_done(x);
+        bool whole = x->publishes && x->error == API_ERROR_NONE && ended;
         struct cache_answer head = whole ? head_of(x) : (struct cache_answer){0};
         join_give(x, whole ? FLIGHT_DONE : FLIGHT_FAILED, whole ? &head : NULL);
     }

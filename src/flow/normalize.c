@@ -169,8 +169,7 @@ static bool any_passthrough(const struct config *config) {
     return false;
 }
 
-// What the body does not say and the answer may depend on; the last of it is
-// what the file changes in the request.
+// What the body does not say and the answer may depend on.
 static struct slice variant_of(struct exchange *x) {
     static const char *const headers[] = {"openai-beta", "anthropic-beta", "anthropic-version",
                                           "api-version"};
@@ -181,7 +180,8 @@ static struct slice variant_of(struct exchange *x) {
         if (value.len > 0)
             buffer_printf(&text, "\n%s:%.*s", headers[i], SLICE_ARG(value));
     }
-    caps_variant(x, &text);
+    if (x->attributes.tier.len > 0) // who asks for a tier wants no other's answer
+        buffer_printf(&text, "\ntier:%.*s", SLICE_ARG(x->attributes.tier));
     struct slice variant = text.len > 0 ? arena_copy(x->arena, buffer_slice(&text)) : SLICE_NONE;
     buffer_free(&text);
     return variant;
@@ -189,6 +189,19 @@ static struct slice variant_of(struct exchange *x) {
 
 bool normalize_tenant_is_shared(const struct exchange *x) {
     return x->has_client_key && !x->config->has_tenant_sections && any_passthrough(x->config);
+}
+
+// Answers under one cap are not served under another. What was asked stays the
+// same, whatever a reload makes of it.
+static void add_what_the_file_changes(struct exchange *x) {
+    struct buffer text = {0};
+    x->key = x->asked_digest;
+    caps_variant(x, &text);
+    if (text.len > 0) {
+        buffer_append(&text, slice_make(x->asked_digest.bytes, DIGEST_LEN));
+        digest_sha256(buffer_slice(&text), x->key.bytes);
+    }
+    buffer_free(&text);
 }
 
 // Also where nothing is cached: a key and a client's retry are known by it.
@@ -219,7 +232,8 @@ static bool compute_key(struct exchange *x) {
         .variant = variant_of(x),
     };
     struct error err;
-    x->has_digest = cache_key_compute(&parts, x->doc, &x->key, &err);
+    x->has_digest = cache_key_compute(&parts, x->doc, &x->asked_digest, &err);
+    add_what_the_file_changes(x);
     if (!x->has_digest && x->cacheable)
         return exchange_refuse(x, API_ERROR_INVALID_REQUEST, SLICE_NONE, "The body is ambiguous: %s.",
                                err.text);

@@ -39,8 +39,11 @@ void plan_make_body(struct exchange *x) {
         attributes_strip(x, edits);
         x->body = json_edits_apply(edits);
     }
-    if (may_outlive_client(x) && x->body.ptr == http_request_body(x->request).ptr)
+    x->body_is_own = x->body.ptr != http_request_body(x->request).ptr;
+    if (may_outlive_client(x) && !x->body_is_own) {
         x->body = arena_copy(x->arena, x->body);
+        x->body_is_own = true;
+    }
     x->edits = NULL;
     drop_doc(x);
 }

@@ -128,7 +128,8 @@ static struct slice without_sender(struct exchange *x, struct slice answer) {
         for (size_t i = 0; i < FARTHING_COUNT(echoes); i++) {
             json_ref echo = json_get(doc, JSON_ROOT, slice_of(echoes[i].name));
             if (!json_is_absent(doc, echo) && json_raw(doc, echo).len > 2)
-                json_edit_set(edits, JSON_ROOT, slice_of(echoes[i].name), slice_of(echoes[i].instead));
+                json_edit_set(edits, JSON_ROOT, slice_of(echoes[i].name),
+                              slice_of(echoes[i].instead));
         }
         answer = json_edits_apply(edits);
     }
@@ -144,8 +145,18 @@ static bool was_cut(const struct exchange *x) {
     return false;
 }
 
+// What is given, and was paid for, but is no answer to keep for others: cut off
+// by its cap, or begun in the background. It is the result of its key all the same.
+static bool is_partial_result(const struct exchange *x) {
+    static const char *const words[] = {"length", "content_filter", "queued", "in_progress"};
+    for (size_t i = 0; i < FARTHING_COUNT(words); i++)
+        if (slice_equal(x->judged.finish_reason, slice_of(words[i])))
+            return x->endpoint == API_RESPONSES && x->status == 200;
+    return false;
+}
+
 void remember(struct exchange *x, struct slice whole_answer) {
-    if (!x->judged_whole || whole_answer.len == 0)
+    if ((!x->judged_whole && !is_partial_result(x)) || whole_answer.len == 0)
         return;
     const struct route_candidate *c = &x->candidates[x->candidate];
     int64_t now = clock_wall_ms();
@@ -165,9 +176,13 @@ void remember(struct exchange *x, struct slice whole_answer) {
         .expires_ms = now + x->cache_ttl_ms,
     };
     repeat_remember(x, &answer); // as the client has it: it is who comes again
-    answer.body = without_sender(x, whole_answer);
+    struct cache_answer for_others = answer;
+    for_others.body = without_sender(x, whole_answer);
     bool all_of_it = !x->lowered_by_money || !was_cut(x); // others' budgets may bear the whole
-    if (x->cacheable && all_of_it)
-        cache_insert(x->flow->shared.cache, &x->key, &answer);
-    join_give(x, FLIGHT_DONE, &answer);
+    if (x->cacheable && x->judged_whole && all_of_it)
+        cache_insert(x->flow->shared.cache, &x->key, &for_others);
+    if (join_is_for_one_sender(x))
+        join_give(x, FLIGHT_DONE, &answer);
+    else if (x->judged_whole)
+        join_give(x, FLIGHT_DONE, &for_others);
 }

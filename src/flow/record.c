@@ -37,6 +37,10 @@ static void fill_origin(const struct exchange *x, struct cost_row *row) {
         row->provider = kept->provider;
         row->model = kept->model;
         row->tier = kept->tier;
+    } else if (x->joined) {
+        row->provider = x->origin_provider;
+        row->model = x->origin_model;
+        row->tier = x->origin_tier;
     } else if (x->candidate_count > 0) {
         const struct route_candidate *c = &x->candidates[x->candidate];
         row->provider = c->provider->name;

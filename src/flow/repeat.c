@@ -25,9 +25,11 @@ static bool read_key(struct exchange *x) {
     struct error err;
     if (found > 1)
         return exchange_refuse(x, API_ERROR_INVALID_REQUEST, SLICE("Idempotency-Key"),
-                               "The request has %zu Idempotency-Key headers; one is allowed.", found);
+                               "The request has %zu Idempotency-Key headers; one is allowed.",
+                               found);
     if (!idempotency_read_key(value, x->arena, &key, &err))
-        return exchange_refuse(x, API_ERROR_INVALID_REQUEST, SLICE("Idempotency-Key"), "%s", err.text);
+        return exchange_refuse(x, API_ERROR_INVALID_REQUEST, SLICE("Idempotency-Key"), "%s",
+                               err.text);
     const uint8_t *provider_key = normalize_tenant_is_shared(x) ? x->client_key_digest : NULL;
     idempotency_name(x->tenant->name, provider_key, key, &x->record_name);
     x->keyed = true;
@@ -69,7 +71,6 @@ static void choose_purchase(struct exchange *x) {
     memcpy(text, x->record_name.bytes, DIGEST_LEN);
     text[DIGEST_LEN] = (uint8_t)((x->stream ? 1 : 0) | (x->client_wants_usage ? 2 : 0));
     digest_sha256(slice_make(text, sizeof text), x->purchase.bytes);
-    x->publishes_own_form = true;
 }
 
 // What is asked, whatever form of answer is wanted.
@@ -78,7 +79,7 @@ static void take_fingerprint(struct exchange *x) {
     struct buffer text = {0};
     buffer_printf(&text, "%.*s?%.*s\n", SLICE_ARG(path), SLICE_ARG(query));
     if (x->has_digest)
-        buffer_append(&text, slice_make(x->key.bytes, DIGEST_LEN));
+        buffer_append(&text, slice_make(x->asked_digest.bytes, DIGEST_LEN));
     else
         buffer_append(&text, http_request_body(x->request));
     digest_sha256(buffer_slice(&text), x->fingerprint.bytes);
@@ -89,8 +90,8 @@ static void take_fingerprint(struct exchange *x) {
 
 static bool refuse_mismatch(struct exchange *x) {
     return exchange_refuse(x, API_ERROR_IDEMPOTENCY_MISMATCH, SLICE("Idempotency-Key"),
-                           "This Idempotency-Key was used for another request; a key stands for one "
-                           "request only.");
+                           "This Idempotency-Key was used for another request; a key stands for "
+                           "one request only.");
 }
 
 // The provider's error, as the first had it: it would be the same again.
@@ -152,7 +153,8 @@ void repeat_look(struct exchange *x) {
         (void)serve_record(x, entry);
         return;
     }
-    x->lookup = cache_lookup_start(x->flow->shared.records, x->flow->store, &key, now, on_record, x);
+    x->lookup =
+        cache_lookup_start(x->flow->shared.records, x->flow->store, &key, now, on_record, x);
     if (x->lookup == NULL)
         no_record(x);
     else

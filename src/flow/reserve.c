@@ -3,11 +3,11 @@
 // failed is taken as not billed, so only one of them can cost), and settled at
 // the real cost, or given back, when the exchange is recorded, at the latest.
 //
-// The worst case: the input, estimated from above, at the dearest price that
-// it may have, and the cap on output at the dearest price of output. Where
-// nobody says a cap it is what follows; a provider that answers with more is booked
-// honestly, and shows as farthing_budget_overrun_usd_total.
+// What the worst case is stands in worst_case.c. Where nobody says a cap on output
+// it is what follows; a provider that answers with more is booked honestly, and
+// shows as farthing_budget_overrun_usd_total.
 #include "exchange.h"
+#include "worst_case.h"
 
 enum {
     UNSAID_OUTPUT_TOKENS = 16384, // where neither request, file nor model says a cap
@@ -31,30 +31,6 @@ static int64_t output_of_one(const struct exchange *x) {
     return window > 0 && window < most ? window : most;
 }
 
-static bool mentions(const struct exchange *x, const char *word) {
-    return slice_find(http_request_body(x->request), slice_of(word)) >= 0;
-}
-
-// Parts of the input that cost more than plain input, where the request asks
-// for such: all of it may be one.
-static void assume_dearest_input(const struct exchange *x, const struct price *p,
-                                 struct api_usage *u) {
-    if (p->input_audio > p->input && mentions(x, "input_audio"))
-        u->input_audio_tokens = u->input_tokens;
-    else if (p->cache_write > p->input && mentions(x, "cache_control"))
-        u->cache_write_tokens = u->input_tokens;
-    if (u->cache_write_tokens > 0 && p->cache_write_1h > p->cache_write)
-        u->cache_write_1h_tokens = u->cache_write_tokens;
-}
-
-static void assume_dearest_output(const struct exchange *x, const struct price *p,
-                                  struct api_usage *u) {
-    if (p->output_audio > p->output && mentions(x, "\"audio\""))
-        u->output_audio_tokens = u->output_tokens;
-    else if (p->reasoning > p->output)
-        u->reasoning_tokens = u->output_tokens;
-}
-
 // What lies at the provider may fill the model's window.
 static int64_t input_at_most(struct exchange *x) {
     const struct route_candidate *c = &x->candidates[x->candidate];
@@ -69,29 +45,50 @@ static int64_t times(int64_t tokens, int64_t n) {
     return __builtin_mul_overflow(tokens, n > 0 ? n : 1, &product) ? INT64_MAX : product;
 }
 
-static config_pico worst_case(const struct exchange *x, const struct price *p, int64_t input,
-                              int64_t output) {
-    struct api_usage u = {.input_tokens = input, .output_tokens = times(output, x->asked.n)};
-    assume_dearest_input(x, p, &u);
-    assume_dearest_output(x, p, &u);
-    return price_cost(p, &u).pico;
+// Which one may be asked for and be paid dearer ("priority"); what a provider makes of a
+// request that leaves it out is its account's affair, and not known here.
+static struct slice asked_service_tier(const struct exchange *x) {
+    json_ref tier = json_get(x->doc, JSON_ROOT, SLICE("service_tier"));
+    if (tier == JSON_NONE || json_type_of(x->doc, tier) != JSON_STRING ||
+        json_string_is(x->doc, tier, SLICE("standard_only"))) // Anthropic's word for the usual
+        return SLICE_NONE;
+    return json_string(x->doc, tier, x->arena);
 }
 
-// The largest cap whose worst case is within `money`; 0: none.
-static int64_t cap_within(const struct exchange *x, const struct price *p, int64_t input,
-                          int64_t cap, config_pico money) {
-    int64_t fits = 0, over = cap + 1;
-    while (over - fits > 1) {
-        int64_t middle = fits + (over - fits) / 2;
-        if (worst_case(x, p, input, middle) <= money)
-            fits = middle;
-        else
-            over = middle;
-    }
+static bool take_price(struct exchange *x, struct slice service_tier, struct worst_case *w) {
+    const struct price *p = price_book_find(x->flow->book, x->config,
+                                            &x->candidates[x->candidate], service_tier);
+    if (p == NULL)
+        return false;
+    unsigned parts = worst_parts(x->endpoint, http_request_body(x->request),
+                                 worst_parts_that_matter(p));
+    return worst_case_take(w, p, parts, x->endpoint != API_EMBEDDINGS);
+}
+
+// False: there is no price for all that it may use.
+static bool find_worst_case(struct exchange *x, struct worst_case *w) {
+    struct slice tier = asked_service_tier(x);
+    *w = (struct worst_case){.input = input_at_most(x), .choices = x->asked.n};
+    return take_price(x, SLICE_NONE, w) && (tier.len == 0 || take_price(x, tier, w));
+}
+
+// The largest cap that is within `money` and still an answer; 0: none.
+static int64_t cap_within(const struct exchange *x, const struct worst_case *w,
+                          config_pico money) {
+    if (x->endpoint == API_EMBEDDINGS)
+        return 0;
+    int64_t fits = worst_case_cap_within(w, output_of_one(x), money);
     return fits >= LEAST_OUTPUT_TOKENS ? fits : 0;
 }
 
 // -------------------------------------------------------------------- whose money
+
+static bool has_budget_per_key(const struct config_tenant *tenant) {
+    for (size_t i = 0; i < tenant->budget_count; i++)
+        if (tenant->budgets[i].per == CONFIG_PER_KEY)
+            return true;
+    return false;
+}
 
 static struct budget_scope scope_of(struct exchange *x) {
     struct budget_scope scope = {
@@ -101,7 +98,7 @@ static struct budget_scope scope_of(struct exchange *x) {
         .run = x->attributes.run,
         .run_amount = x->attributes.run.len > 0 ? x->tenant->run.max_cost : CONFIG_UNSET,
     };
-    if (x->has_client_key) {
+    if (x->has_client_key && has_budget_per_key(x->tenant)) {
         char hex[2 * DIGEST_LEN + 1];
         digest_hex(x->client_key_digest, DIGEST_LEN, hex);
         scope.key = arena_copy(x->arena, slice_make(hex, 2 * DIGEST_LEN));
@@ -139,37 +136,36 @@ static bool refuse_unpriced(struct exchange *x) {
     x->refused_by = SLICE("unpriced");
     return exchange_refuse(
         x, API_ERROR_BUDGET_EXCEEDED, SLICE("model"),
-        "The model %.*s has no price, so that a budget cannot bear it: give it one in its model "
-        "section, or say unpriced = \"allow\" for tenant %.*s.",
+        "The model %.*s has no price for all that this may use, so that a budget cannot bear it: "
+        "give it one in its model section, or say unpriced = \"allow\" for tenant %.*s.",
         SLICE_ARG(name), SLICE_ARG(x->tenant->name));
 }
 
-static bool refuse_ceiling(struct exchange *x, const struct price *p, int64_t input,
-                           config_pico worst, config_pico ceiling) {
-    int64_t fits = x->endpoint == API_EMBEDDINGS
-                       ? 0
-                       : cap_within(x, p, input, output_of_one(x), ceiling);
-    struct slice advice =
-        fits > 0 ? arena_printf(x->arena, "with max_tokens of at most %lld it would fit",
-                                (long long)fits)
-                 : SLICE("its input alone is too much");
+static bool refuse_ceiling(struct exchange *x, const struct worst_case *w, config_pico ceiling) {
+    int64_t fits = cap_within(x, w, ceiling);
+    struct slice advice = SLICE("its input alone is too much");
+    if (fits > 0)
+        advice = arena_printf(x->arena, "with max_tokens of at most %lld it would fit",
+                              (long long)fits);
+    else if (worst_case_cost(w, 0) <= ceiling)
+        advice = SLICE("its input leaves no room for an answer");
     x->ended_by = ENDED_BY_LIMIT;
     x->refused_by = SLICE("max_cost");
     return exchange_refuse(x, API_ERROR_MAX_COST_EXCEEDED, SLICE_NONE,
                            "This request may cost at most %s USD, and its worst case is %s USD "
                            "(about %lld input tokens, up to %lld of output): %.*s.",
-                           usd(x, ceiling), usd(x, worst), (long long)input,
+                           usd(x, ceiling), usd(x, worst_case_cost(w, output_of_one(x))),
+                           (long long)w->input,
                            (long long)times(output_of_one(x), x->asked.n), SLICE_ARG(advice));
 }
 
+// `w` is NULL where there is no worst case.
 static bool refuse_budget(struct exchange *x, const struct budget_refusal *r,
-                          const struct price *p, int64_t input) {
+                          const struct worst_case *w) {
     const struct budget_view *b = &r->budget;
     bool of_run = slice_equal(b->budget, SLICE("run"));
     struct slice advice = SLICE("");
-    int64_t fits = p == NULL || x->endpoint == API_EMBEDDINGS
-                       ? 0
-                       : cap_within(x, p, input, output_of_one(x), r->fits);
+    int64_t fits = w != NULL ? cap_within(x, w, r->fits) : 0;
     if (b->frozen)
         advice = SLICE(" It is frozen by an operator.");
     else if (fits > 0)
@@ -189,18 +185,19 @@ static bool refuse_budget(struct exchange *x, const struct budget_refusal *r,
         usd(x, b->reserved), usd(x, r->asked), SLICE_ARG(advice));
 }
 
+static const struct {
+    const char *name, *words;
+} run_caps[] = {
+    [RUN_CAP_NONE] = {"", ""},
+    [RUN_CAP_STEPS] = {"run.max_steps", "steps"},
+    [RUN_CAP_ATTEMPTS] = {"run.max_attempts", "attempts"},
+    [RUN_CAP_TOKENS] = {"run.max_tokens", "tokens"},
+    [RUN_CAP_WALL] = {"run.max_wall", "ms"},
+};
+
 static bool refuse_run(struct exchange *x, const struct run_refusal *r) {
-    static const struct {
-        const char *name, *words;
-    } caps[] = {
-        [RUN_CAP_NONE] = {"", ""},
-        [RUN_CAP_STEPS] = {"run.max_steps", "steps"},
-        [RUN_CAP_ATTEMPTS] = {"run.max_attempts", "attempts"},
-        [RUN_CAP_TOKENS] = {"run.max_tokens", "tokens"},
-        [RUN_CAP_WALL] = {"run.max_wall", "ms"},
-    };
     x->ended_by = ENDED_BY_LIMIT;
-    x->refused_by = slice_of(caps[r->cap].name);
+    x->refused_by = slice_of(run_caps[r->cap].name);
     if (r->cap == RUN_CAP_WALL)
         return exchange_refuse(x, API_ERROR_RUN_BUDGET_EXCEEDED, SLICE("x-farthing-run"),
                                "The run %.*s may take %lld ms from its first step on; that was %lld "
@@ -210,8 +207,8 @@ static bool refuse_run(struct exchange *x, const struct run_refusal *r) {
     return exchange_refuse(x, API_ERROR_RUN_BUDGET_EXCEEDED, SLICE("x-farthing-run"),
                            "The run %.*s may take %lld %s in all; it has taken %lld, and this needs "
                            "%lld.",
-                           SLICE_ARG(x->attributes.run), (long long)r->limit, caps[r->cap].words,
-                           (long long)r->used, (long long)r->asked);
+                           SLICE_ARG(x->attributes.run), (long long)r->limit,
+                           run_caps[r->cap].words, (long long)r->used, (long long)r->asked);
 }
 
 // ------------------------------------------------------------------------ runs
@@ -225,22 +222,31 @@ bool station_step(struct exchange *x) {
     return refuse_run(x, &refusal);
 }
 
+// Paths that are passed through have neither an estimate nor a cap: what they
+// report is counted when they have.
+static bool is_bounded(const struct exchange *x) {
+    return api_endpoint_is_cacheable(x->endpoint) && x->body_is_json;
+}
+
 static int64_t tokens_at_most(struct exchange *x) {
+    if (x->tenant->run.max_tokens == CONFIG_UNSET || !is_bounded(x))
+        return 0;
     int64_t input = input_at_most(x);
     int64_t output = times(output_of_one(x), x->asked.n), sum;
     return __builtin_add_overflow(input, output, &sum) ? INT64_MAX : sum;
 }
 
 static bool count_attempt(struct exchange *x, struct run_refusal *refusal) {
-    if (x->run.state == NULL)
-        return true;
-    int64_t tokens = x->tenant->run.max_tokens != CONFIG_UNSET ? tokens_at_most(x) : 0;
-    return run_attempt(&x->run, &x->tenant->run, tokens, refusal);
+    return x->run.state == NULL ||
+           run_attempt(&x->run, &x->tenant->run, tokens_at_most(x), refusal);
 }
 
 bool reserve_attempt(struct exchange *x) {
     struct run_refusal refusal;
-    return count_attempt(x, &refusal);
+    if (count_attempt(x, &refusal))
+        return true;
+    x->refused_by = slice_of(run_caps[refusal.cap].name);
+    return false;
 }
 
 // --------------------------------------------------------------------- reserving
@@ -253,9 +259,12 @@ static void on_ready(void *arg) {
     exchange_leave(x);
 }
 
-static enum budget_verdict ask(struct exchange *x, config_pico worst,
+// `w` is NULL where there is no worst case: then it passes while anything is left.
+static enum budget_verdict ask(struct exchange *x, const struct worst_case *w, int64_t output,
                                struct budget_refusal *refusal) {
-    const struct budget_ask question = {.scope = scope_of(x), .worst = worst};
+    config_pico worst = w != NULL ? worst_case_cost(w, output) : 0;
+    const struct budget_ask question = {.scope = scope_of(x),
+                                        .worst = w != NULL ? worst : any_left};
     enum budget_verdict verdict = budget_reserve(x->flow->budgets, &x->reservation, &question,
                                                  on_ready, x, refusal);
     if (verdict != BUDGET_REFUSED)
@@ -270,15 +279,15 @@ static void lower_for_this_one(struct exchange *x, int64_t cap) {
 
 // Lowers the cap to what is left, where the route allows that. What is left may
 // change while it is asked for, so more than once.
-static enum budget_verdict ask_for_less(struct exchange *x, const struct price *p, int64_t input,
+static enum budget_verdict ask_for_less(struct exchange *x, const struct worst_case *w,
                                         struct budget_refusal *refusal) {
     enum { TRIES = 3 };
     enum budget_verdict verdict = BUDGET_REFUSED;
     for (int i = 0; i < TRIES && verdict == BUDGET_REFUSED; i++) {
-        int64_t cap = cap_within(x, p, input, output_of_one(x), refusal->fits);
+        int64_t cap = cap_within(x, w, refusal->fits);
         if (cap == 0)
             return BUDGET_REFUSED;
-        verdict = ask(x, worst_case(x, p, input, cap), refusal);
+        verdict = ask(x, w, cap, refusal);
         if (verdict != BUDGET_REFUSED)
             lower_for_this_one(x, cap);
     }
@@ -291,65 +300,51 @@ static bool may_lower(const struct exchange *x) {
 }
 
 // The request's own ceiling. True: within it, or made to be.
-static bool within_ceiling(struct exchange *x, const struct price *p, int64_t input) {
+static bool within_ceiling(struct exchange *x, const struct worst_case *w) {
     config_pico ceiling = ceiling_of(x);
-    if (ceiling < 0)
+    if (ceiling < 0 || worst_case_cost(w, output_of_one(x)) <= ceiling)
         return true;
-    config_pico worst = worst_case(x, p, input, output_of_one(x));
-    if (worst <= ceiling)
-        return true;
-    int64_t cap = may_lower(x) ? cap_within(x, p, input, output_of_one(x), ceiling) : 0;
+    int64_t cap = may_lower(x) ? cap_within(x, w, ceiling) : 0;
     if (cap == 0)
-        return refuse_ceiling(x, p, input, worst, ceiling);
+        return refuse_ceiling(x, w, ceiling);
     lower_for_this_one(x, cap);
     return true;
 }
 
-static bool is_bounded(const struct exchange *x) {
-    return api_endpoint_is_cacheable(x->endpoint) && x->body_is_json;
-}
-
-// *waits: granted, but not safe on disk yet.
-static bool reserve_money(struct exchange *x, bool *waits) {
+static bool reserve_in_budgets(struct exchange *x, const struct worst_case *w) {
     struct budget_refusal refusal;
-    bool budgets = has_budgets(x);
-    *waits = false;
-    if (!budgets && ceiling_of(x) < 0)
-        return true;
-    const struct route_candidate *c = &x->candidates[x->candidate];
-    const struct price *p = NULL;
-    if (is_bounded(x))
-        p = price_book_find(x->flow->book, x->config, c, SLICE_NONE);
-    if (p == NULL && is_bounded(x) && x->tenant->unpriced == CONFIG_UNPRICED_REFUSE)
-        return refuse_unpriced(x);
-    struct price price = p != NULL ? *p : (struct price){0}; // the book's is its own until asked again
-    int64_t input = p != NULL ? input_at_most(x) : 0;
-    if (p != NULL && !within_ceiling(x, &price, input))
-        return false;
-    if (!budgets)
-        return true;
-    // Without a price there is no worst case: it passes while anything is left.
-    config_pico worst = p != NULL ? worst_case(x, &price, input, output_of_one(x)) : any_left;
-    enum budget_verdict verdict = ask(x, worst, &refusal);
-    if (verdict == BUDGET_REFUSED && p != NULL && may_lower(x) && !refusal.budget.frozen)
-        verdict = ask_for_less(x, &price, input, &refusal);
-    if (verdict == BUDGET_REFUSED)
-        return refuse_budget(x, &refusal, p != NULL ? &price : NULL, input);
-    *waits = verdict == BUDGET_WAIT;
-    return true;
+    enum budget_verdict verdict = ask(x, w, output_of_one(x), &refusal);
+    if (verdict == BUDGET_REFUSED && w != NULL && may_lower(x) && !refusal.budget.frozen)
+        verdict = ask_for_less(x, w, &refusal);
+    return verdict != BUDGET_REFUSED || refuse_budget(x, &refusal, w);
 }
 
+static bool reserve_money(struct exchange *x) {
+    struct worst_case found, *w = NULL;
+    bool budgets = has_budgets(x);
+    if ((!budgets && ceiling_of(x) < 0) || x->endpoint == API_MODELS) // a list costs nothing
+        return true;
+    if (is_bounded(x) && find_worst_case(x, &found))
+        w = &found;
+    if (w == NULL && is_bounded(x) && x->tenant->unpriced == CONFIG_UNPRICED_REFUSE)
+        return refuse_unpriced(x);
+    if (w != NULL && !within_ceiling(x, w))
+        return false;
+    return !budgets || reserve_in_budgets(x, w);
+}
+
+// Money first: it may lower the cap, and an attempt that it refuses is none.
 bool station_reserve(struct exchange *x) {
     struct run_refusal refusal;
-    bool waits;
+    if (!reserve_money(x))
+        return false;
     if (!count_attempt(x, &refusal))
         return refuse_run(x, &refusal);
-    if (!reserve_money(x, &waits))
-        return false;
     plan_make_body(x);
-    if (waits)
-        exchange_go(x, EXCHANGE_RESERVING);
-    return !waits;
+    if (x->reservation.state != BUDGET_WAITING)
+        return true;
+    exchange_go(x, EXCHANGE_RESERVING); // granted, but not safe on disk yet
+    return false;
 }
 
 // ----------------------------------------------------------------------- settling
@@ -375,9 +370,8 @@ void reserve_settle(struct exchange *x) {
         (void)budget_release(x->flow->budgets, &x->reservation);
         return;
     }
-    // A cost that is not known is booked as the worst case: it was less, or an overrun.
-    config_pico unknown = x->reserved > any_left ? x->reserved : 0;
-    config_pico cost = x->cost_known ? x->cost.pico : unknown;
+    // A cost that is not known is booked as the worst case, where there was one.
+    config_pico cost = x->cost_known ? x->cost.pico : x->reserved;
     (void)budget_settle(x->flow->budgets, &x->reservation, cost, &settled);
     x->remaining = settled.remaining;
 }

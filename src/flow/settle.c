@@ -23,8 +23,27 @@ static void estimate(struct exchange *x) {
     };
 }
 
+// Anthropic's streams count their first token when they begin, and all of them at the
+// end: what was cut between the two has had as many as came.
+static bool counts_too_little(const struct exchange *x) {
+    const struct provider_stream_state *state =
+        x->reader != NULL ? provider_stream_state(x->reader) : NULL;
+    return state != NULL && !state->done && !state->answer.complete &&
+           estimate_output(x) > x->usage.output_tokens;
+}
+
+// Whatever is read again (a stored response, a batch that is waited for) reports the
+// usage of what was paid for when it was made.
+static bool only_reads(const struct exchange *x) {
+    static const char *const reading[] = {"GET", "HEAD", "DELETE", "OPTIONS"};
+    for (size_t i = 0; i < FARTHING_COUNT(reading); i++)
+        if (slice_equal(x->sent.method, slice_of(reading[i])))
+            return true;
+    return false;
+}
+
 static bool was_bought(const struct exchange *x) {
-    if (x->hit != NULL)
+    if (x->hit != NULL || only_reads(x))
         return false;
     // Errors are not billed, nor what never left (a queue, a pause after an
     // attempt that failed); what a client walked away from, or what broke amid
@@ -50,25 +69,39 @@ static void price_purchase(struct exchange *x) {
         x->cost = price_cost(price, &x->usage);
 }
 
+// A response that was begun in the background is answered before it is made, and what it
+// used is only told to who asks for it later: it counts as all that it may take.
+static bool goes_on_at_provider(const struct exchange *x) {
+    return x->endpoint == API_RESPONSES && !x->judged.usage.known &&
+           (slice_equal(x->judged.finish_reason, SLICE("queued")) ||
+            slice_equal(x->judged.finish_reason, SLICE("in_progress")));
+}
+
 // Answers of streams are settled twice, and learned from once.
 static void learn(struct exchange *x) {
-    if (x->raw_input > 0 && !x->unseen_input && !x->learned)
-        estimator_learn(x->flow->shared.estimator, x->candidates[x->candidate].name, x->raw_input,
-                        x->usage.input_tokens);
+    if (x->raw_input > 0 && !x->unseen_input && !x->learned && x->body_is_json &&
+        api_endpoint_is_cacheable(x->endpoint))
+        estimator_learn(x->flow->shared.estimator, x->candidates[x->candidate].name,
+                        x->raw_input + x->added_input, x->usage.input_tokens);
     x->learned = true;
 }
 
 static void settle_purchase(struct exchange *x) {
     const struct provider_stream *read = x->reader != NULL ? x->reader : x->observer;
-    if (read != NULL && !x->judged.usage.known) {
+    if (read != NULL) {
         const struct provider_stream_state *state = provider_stream_state(read);
-        x->judged.usage = state->answer.usage;
+        if (!x->judged.usage.known)
+            x->judged.usage = state->answer.usage;
         x->output_bytes = state->output_bytes;
     }
     if (x->judged.usage.known) {
         x->usage = x->judged.usage;
         x->usage_source = LEDGER_USAGE_PROVIDER;
         learn(x);
+        if (counts_too_little(x)) {
+            x->usage.output_tokens = estimate_output(x);
+            x->usage_source = LEDGER_USAGE_ESTIMATED;
+        }
     } else if (bills_tokens(x)) {
         if (x->output_bytes == 0 && x->reader == NULL && x->endpoint != API_EMBEDDINGS)
             x->output_bytes = (int64_t)x->answer.len;
@@ -78,6 +111,8 @@ static void settle_purchase(struct exchange *x) {
         return;
     }
     price_purchase(x);
+    if (goes_on_at_provider(x) && x->cost_known && x->reserved > x->cost.pico)
+        x->cost.pico = x->reserved;
 }
 
 void station_settle(struct exchange *x) {

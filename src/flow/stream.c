@@ -10,7 +10,8 @@ void stream_open(struct exchange *x) {
         .swallow_usage = x->swallow_usage,
         .assemble = x->cacheable || x->claim != NULL || x->leads,
         .n = x->n,
-        .max_answer_bytes = (size_t)x->config->cache.max_entry_bytes,
+        // Under a key it is kept, however long it is (0: as long as can be).
+        .max_answer_bytes = x->claim != NULL ? 0 : (size_t)x->config->cache.max_entry_bytes,
     };
     provider_stream_free(x->reader);
     x->reader = provider_stream_new(&options);

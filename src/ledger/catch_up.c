@@ -33,44 +33,59 @@ static bool read_tail(const char *path, struct buffer *out) {
     return n > 0;
 }
 
-// The newest request_ids of the table; none: it is new, and begins empty.
-static bool read_known(struct store *store, struct table *known, struct arena *arena) {
-    static const char sql[] = "SELECT request_id FROM requests ORDER BY rowid DESC LIMIT ?1";
+// The newest request_ids of the table; none: it is new, and begins empty. *since: the
+// oldest `ts` among them, where the table has more rows than are looked at.
+static bool read_known(struct store *store, struct table *known, struct arena *arena,
+                       struct slice *since) {
+    static const char sql[] = "SELECT request_id, ts FROM requests ORDER BY rowid DESC LIMIT ?1";
     char limit[24];
     const struct slice params[] = {slice_make(
         limit, (size_t)snprintf(limit, sizeof limit, "%d", LOOK_BACK_ROWS))};
     struct buffer text = {0};
     struct json_doc *doc = json_doc_new();
     struct error err;
+    size_t rows = 0;
     if (store_query_now(store, sql, params, 1, &text, &err) &&
         json_parse(doc, buffer_slice(&text), NULL, &err))
         for (json_ref row = json_first(doc, JSON_ROOT); row != JSON_NONE;
-             row = json_next(doc, JSON_ROOT, row))
-            table_put(known, json_string(doc, json_get(doc, row, SLICE("request_id")), arena), known);
+             row = json_next(doc, JSON_ROOT, row)) {
+            struct slice ts = json_string(doc, json_get(doc, row, SLICE("ts")), arena);
+            struct slice id = json_string(doc, json_get(doc, row, SLICE("request_id")), arena);
+            table_put(known, id, known);
+            if (since->len == 0 || slice_compare(ts, *since) < 0)
+                *since = arena_copy(arena, ts);
+            rows++;
+        }
+    if (rows < LOOK_BACK_ROWS)
+        *since = SLICE_NONE; // all of them were seen
     json_doc_free(doc);
     buffer_free(&text);
     return table_count(known) > 0;
 }
 
-static bool is_missing(struct slice line, const struct table *known, struct json_doc *doc,
-                       struct arena *arena) {
+// What is older than all that was looked at is no crash's: the log of another time, to
+// which an operator has gone back.
+static bool is_missing(struct slice line, const struct table *known, struct slice since,
+                       struct json_doc *doc, struct arena *arena) {
     struct error err;
     if (!json_parse(doc, line, NULL, &err)) // the first is cut by the tail, the last by a crash
         return false;
     struct slice id = json_string(doc, json_get(doc, JSON_ROOT, SLICE("request_id")), arena);
-    return id.len > 0 && table_get(known, id) == NULL;
+    struct slice ts = json_string(doc, json_get(doc, JSON_ROOT, SLICE("ts")), arena);
+    return id.len > 0 && table_get(known, id) == NULL && slice_compare(ts, since) >= 0;
 }
 
 int64_t ledger_catch_up(struct store *store, struct store_journal *journal, const char *path) {
     struct buffer tail = {0}, missing = {0};
+    struct slice since = SLICE_NONE;
     struct table *known = table_new();
     struct arena *arena = arena_new(1 << 16);
     struct json_doc *doc = json_doc_new();
     int64_t count = 0;
-    if (read_tail(path, &tail) && read_known(store, known, arena)) {
+    if (read_tail(path, &tail) && read_known(store, known, arena, &since)) {
         struct slice rest = buffer_slice(&tail), line;
         while (slice_split(&rest, '\n', &line))
-            if (is_missing(line, known, doc, arena)) {
+            if (is_missing(line, known, since, doc, arena)) {
                 buffer_append(&missing, line);
                 buffer_append_char(&missing, '\n');
                 count++;

@@ -58,19 +58,20 @@ static void write_row(struct ledger *ledger, const struct budget_view *b, int64_
 // All that was recovered: several budgets, and windows of each.
 struct findings {
     struct budget_view *views;
-    size_t count;
+    size_t count, room;
 };
 
 static bool counts_all(const struct budget_view *b) {
-    return b->feature.len == 0 && b->user.len == 0 && b->per == CONFIG_PER_ALL && !b->sliding;
+    return b->feature.len == 0 && b->user.len == 0 && b->per == CONFIG_PER_ALL && !b->sliding &&
+           b->value.len == 0;
 }
 
 static void collect(void *arg, const struct budget_view *view) {
     struct findings *f = arg;
-    struct budget_view *more = realloc(f->views, (f->count + 1) * sizeof *more);
-    if (more == NULL)
-        abort();
-    f->views = more;
+    if (f->count == f->room) {
+        f->room = f->room > 0 ? 2 * f->room : 16;
+        f->views = base_realloc(f->views, f->room * sizeof *f->views);
+    }
     f->views[f->count++] = *view;
 }
 
@@ -78,27 +79,42 @@ static bool is_better(const struct budget_view *a, const struct budget_view *b) 
     return counts_all(a) != counts_all(b) ? counts_all(a) : a->recovered > b->recovered;
 }
 
-// Is this the budget of its tenant that is made to agree?
-static bool is_chosen(const struct findings *f, const struct budget_view *view) {
-    const struct budget_view *best = view;
-    for (size_t i = 0; i < f->count; i++)
-        if (slice_equal(f->views[i].tenant, view->tenant) && is_better(&f->views[i], best))
-            best = &f->views[i];
+// Of each tenant the one that is made to agree, by its name. There may be thousands of
+// counters.
+static struct table *choose(const struct findings *f) {
+    struct table *chosen = table_new();
+    for (size_t i = 0; i < f->count; i++) {
+        struct budget_view *view = &f->views[i];
+        const struct budget_view *best = table_get(chosen, view->tenant);
+        if (best == NULL || is_better(view, best))
+            (void)table_put(chosen, view->tenant, view);
+    }
+    return chosen;
+}
+
+static bool is_chosen(const struct table *chosen, const struct budget_view *view) {
+    const struct budget_view *best = table_get(chosen, view->tenant);
     return slice_equal(best->budget, view->budget);
+}
+
+static void write_missing(const struct budget_view *b, struct store *store,
+                          struct ledger *ledger) {
+    int64_t written = 0, missing = b->recovered;
+    if (counts_all(b) && read_spent(store, b, &written))
+        missing = b->spent - written;
+    if (missing > 0)
+        write_row(ledger, b, missing);
 }
 
 void write_recovered_rows(struct budgets *budgets, struct store *store, struct ledger *ledger) {
     struct findings f = {0};
     budgets_recovered(budgets, collect, &f);
-    for (size_t i = 0; i < f.count; i++) {
-        const struct budget_view *b = &f.views[i];
-        int64_t written = 0, missing = b->recovered;
-        if (!is_chosen(&f, b))
-            continue;
-        if (counts_all(b) && read_spent(store, b, &written))
-            missing = b->spent - written;
-        if (missing > 0)
-            write_row(ledger, b, missing);
-    }
+    struct table *chosen = choose(&f);
+    for (size_t i = 0; i < f.count; i++)
+        if (is_chosen(chosen, &f.views[i]))
+            write_missing(&f.views[i], store, ledger);
+    if (f.count > 0)
+        ledger_flush(ledger); // the budgets know already, and will not tell again
+    table_free(chosen);
     free(f.views);
 }

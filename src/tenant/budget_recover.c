@@ -232,6 +232,9 @@ void budgets_recovered(struct budgets *b, budget_visitor *visit, void *arg) {
             .feature = loss->budget->feature,
             .user = loss->budget->user,
             .value = loss->value,
+            .per = loss->budget->per == PER_RUN_COST ? CONFIG_PER_RUN
+                                                     : (enum config_budget_per)loss->budget->per,
+            .sliding = loss->budget->shape.sliding,
             .amount = loss->budget->amount,
             .spent = loss->spent,
             .recovered = loss->lost,

@@ -163,6 +163,13 @@ static bool connection_was_reused(const struct attempt *a) {
     return connects == 0;
 }
 
+// None, for one that had its place at once: the clock may tick between the two.
+static int64_t queued_ms(const struct attempt *a, uint64_t now) {
+    if (!a->waited)
+        return 0;
+    return (int64_t)((a->running_ms > 0 ? a->running_ms : now) - a->started_ms);
+}
+
 void attempt_report(struct attempt *a) {
     uint64_t now = clock_mono_ms();
     struct attempt_result result = {
@@ -171,7 +178,7 @@ void attempt_report(struct attempt *a) {
         .detail = slice_of(a->why != NULL ? a->why : a->error),
         .latency_ms = (int64_t)(now - a->started_ms),
         .first_byte_ms = a->head_ms > 0 ? (int64_t)(a->head_ms - a->started_ms) : -1,
-        .queue_ms = (int64_t)((a->running_ms > 0 ? a->running_ms : now) - a->started_ms),
+        .queue_ms = queued_ms(a, now),
         .sent = transfer_was_sent(a),
         .reused = connection_was_reused(a),
         .body_bytes = a->body_bytes,

@@ -106,6 +106,7 @@ struct attempt {
     const char *why; // in words, where the end is of our making
     char error[CURL_ERROR_SIZE];
 
+    bool waited; // for a place
     // clock_mono_ms; 0: not yet.
     uint64_t started_ms, running_ms, head_ms, progress_ms;
 };

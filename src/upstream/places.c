@@ -159,6 +159,7 @@ static void wait_in_queue(struct attempt *a, struct slice tenant, unsigned weigh
     w->attempt = a;
     a->waiter = w;
     attempt_go(a, ATTEMPT_WAITING);
+    a->waited = true;
     pthread_mutex_lock(&slot->lock);
     fair_join(&slot->fair, &w->seat, tenant, weight);
     atomic_fetch_add(&slot->waiting, 1);

@@ -417,6 +417,11 @@ class Answer:
     def code(self):
         return "ok" if self.status == 200 else self.json["error"]["code"]
 
+    @property
+    def fits(self):
+        """The max_tokens that a refusal says would fit."""
+        return int(re.search(r"max_tokens of at most (\d+)", self.json["error"]["message"]).group(1))
+
 
 def question(text="hello", model="openai/gpt-4o-mini", **more):
     return {"model": model, "messages": [{"role": "user", "content": text}], **more}

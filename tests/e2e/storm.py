@@ -143,6 +143,8 @@ class Client:
             try:
                 self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.storm.farthing.port)
             except OSError:
+                died = self.storm.up.is_set() and self.storm.farthing.process.poll() is not None
+                assert not died, self.storm.farthing.log()[-4000:]
                 await asyncio.sleep(0.01)  # it is being killed, or just comes up
 
     def leave(self):
@@ -216,6 +218,7 @@ class Storm:
         self.over = threading.Event()
         self.up = asyncio.Event()
         self.up.set()
+        self.broken = asyncio.get_running_loop().create_future()  # by a process that does not start
 
     def note(self, outcome):
         self.outcomes[outcome] += 1
@@ -228,7 +231,11 @@ class Storm:
         self.up.clear()
         self.farthing.process.kill()
         await asyncio.to_thread(self.farthing.process.wait)
-        await asyncio.to_thread(self.farthing.start)
+        try:
+            await asyncio.to_thread(self.farthing.start)
+        except AssertionError as error:
+            self.broken.set_exception(error)  # who waits for it would wait for ever
+            return
         self.kills, self.answers = None, 0
         if not self.kill_at:
             self.model = "gpt-4o-mini"  # what is left is spent in fewer requests
@@ -247,6 +254,14 @@ class Storm:
             except (OSError, http.client.HTTPException):
                 self.over.wait(0.01)  # it is being killed, or just comes up
 
+    async def or_a_failed_start(self, lives):
+        everybody = asyncio.gather(*lives)
+        await asyncio.wait([everybody, self.broken], return_when=asyncio.FIRST_COMPLETED)
+        if self.broken.done():
+            everybody.cancel()
+            await self.broken
+        await everybody
+
     async def spend_all(self):
         """Everybody asks until he is refused, and again while there was something to buy."""
         watcher = asyncio.create_task(asyncio.to_thread(self.watch))
@@ -254,7 +269,7 @@ class Storm:
         try:
             while answered != self.provider.answered:
                 answered = self.provider.answered
-                await asyncio.gather(*(client.until_refused() for client in self.clients))
+                await self.or_a_failed_start(client.until_refused() for client in self.clients)
                 await asyncio.to_thread(self.farthing.nothing_reserved)
         finally:
             self.over.set()

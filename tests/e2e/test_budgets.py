@@ -2,15 +2,16 @@
 
 That a budget holds under any number of clients, and over crashes, is test_promise.py.
 """
-import re
+import itertools
+import sqlite3
 import threading
 from decimal import Decimal
 
 import openai
 import pytest
 
-from harness import (answer_as_asked, chat, eventually, free_port, hang_up, http_request, key, question,
-                     read_all, read_until, reply, stream_answer, chunk, tenant)
+from harness import (PRICED, answer_as_asked, budget, chat, chunk, eventually, free_port, hang_up, http_request,
+                     key, key_text, question, read_all, read_until, reply, stream_answer, tenant)
 
 ONE = Decimal("0.001005")  # an answer to ask(): 5 tokens of input and 100 of output
 
@@ -32,11 +33,6 @@ def ask(f, tokens=100, who="a", n=0, headers=None, **more):
     """A request as no other; one of 100 tokens may cost a little more than 0.001 USD."""
     body = question(f"hello {next(asked)}", max_tokens=tokens, **more)
     return f.post(body=body, headers={**key(who, n), **(headers or {})})
-
-
-def fits_in(answer):
-    """The max_tokens that a refusal says would fit."""
-    return int(re.search(r"max_tokens of at most (\d+)", answer.json["error"]["message"]).group(1))
 
 
 # ---------------------------------------------------------------------- whose money
@@ -123,7 +119,7 @@ def test_what_a_refusal_says(begin, provider):
     assert refused.headers["x-farthing-budget-remaining-usd"] == "0.000495"
     for words in ('"daily" of tenant a', "0.000495 USD left of 0.0015 USD", "(0 USD are reserved"):
         assert words in error["message"]
-    assert ask(f, fits_in(refused)).code == "ok"
+    assert ask(f, refused.fits).code == "ok"
     row = f.rows(3)[1]
     assert (row["status"], row["error_code"], row["ended_by"], row["refused_by"], row["cost_usd"],
             row["attempts"]) == (429, "budget_exceeded", "budget", "budget:daily", "0", [])
@@ -195,7 +191,7 @@ def held(begin, provider):
 def send(f, text="held", who="a", **more):
     connection = f.connect()
     request = http_request(question(text, max_tokens=100, **more), headers="Connection: close\r\n")
-    connection.sendall(request.replace(b"client-key", key(who)["Authorization"].split()[1].encode()))
+    connection.sendall(request.replace(b"client-key", key_text(who).encode()))
     return connection
 
 
@@ -211,6 +207,47 @@ def test_followers_reserve_nothing(begin, held):
     rows = f.rows(5)
     assert sorted((r["cost_usd"], r["reserved_usd"]) for r in rows) == \
         [("0", "0")] * 4 + [(str(ONE), str(reserved))]
+
+
+def test_the_leader_leaves_and_its_followers_stay(begin, held):
+    f = begin(tenant("a", budget("0.0015")))
+    leader = send(f)
+    eventually(lambda: held.requests, "the purchase")
+    followers = [send(f) for _ in range(3)]
+    eventually(lambda: f.get("/status")["shared_purchases"]["followers"] == 3, "the followers")
+    leader.close()
+    eventually(lambda: 'farthing_inflight{tenant="a"} 4\n' in f.metrics(), "all four")
+    held.go_on.set()
+    assert all(read_all(c).startswith(b"HTTP/1.1 200 ") for c in followers)
+    f.nothing_reserved()
+    assert f.budget()["spent"] == ONE and sorted(r["cost_usd"] for r in f.rows(4)) == ["0"] * 3 + [str(ONE)]
+
+
+def test_a_disk_that_does_not_write(begin, held):
+    f = begin(tenant("a", budget("0.0015")))  # one request needs more of it than is safe beforehand
+    with sqlite3.connect(f.directory / "data" / "farthing.db", isolation_level=None) as disk:
+        disk.execute("BEGIN IMMEDIATE")  # nobody else can write
+        leaver = send(f)
+        eventually(lambda: f.budget()["reserved"], "the reservation")
+        leaver.close()
+        f.nothing_reserved()
+        held.go_on.set()
+        assert ask(f).code == "ok"  # it is not waited for for ever
+        assert "farthing_budget_unconfirmed_total 0\n" not in f.metrics()
+        disk.execute("ROLLBACK")
+    f.nothing_reserved()
+    assert f.budget()["spent"] == sum(Decimal(r["cost_usd"]) for r in f.rows(2))
+
+
+def test_a_purchase_that_is_finished_without_its_client(begin, held):
+    f = begin('route "r" { on_client_gone = "finish" }\n' + tenant("a", budget("1")))
+    connection = send(f)
+    eventually(lambda: held.requests, "the request")
+    connection.close()
+    assert f.budget()["reserved"] >= ONE
+    held.go_on.set()
+    assert f.rows()[0]["cost_usd"] == str(ONE) == f.budget()["spent_usd"]
+    f.nothing_reserved()
 
 
 def test_what_runs_is_reserved(begin, held):
@@ -406,9 +443,10 @@ def test_a_restart_forgets_nothing(begin):
 def test_the_sdk_does_not_try_again(begin, provider):
     f = begin(tenant("a", budget("0.0015") + 'max_n = 1'))
     client = openai.OpenAI(base_url=f.url, api_key="key-of-a", max_retries=4)
+    messages = [{"role": "user", "content": "hello"}]
 
     def create(**more):
-        return client.chat.completions.create(model="gpt-4o-mini", messages=MESSAGES, max_tokens=100, **more)
+        return client.chat.completions.create(model="gpt-4o-mini", messages=messages, max_tokens=100, **more)
 
     create()
     with pytest.raises(openai.RateLimitError) as caught:

@@ -1,6 +1,5 @@
 """What one request may cost: its worst case, its ceiling, and a cap that is lowered to fit."""
 import itertools
-import re
 from decimal import Decimal
 
 import pytest
@@ -32,11 +31,6 @@ def ask(f, tokens=100, who="a", headers=None, **more):
     return f.post(body=body, headers={**key(who), **(headers or {})})
 
 
-def fits_in(answer):
-    """The max_tokens that a refusal says would fit."""
-    return int(re.search(r"max_tokens of at most (\d+)", answer.json["error"]["message"]).group(1))
-
-
 # --------------------------------------------------------------- one request's ceiling
 
 CEILINGS = {
@@ -57,7 +51,7 @@ def test_what_one_request_may_cost(begin, provider, name):
     refused = ask(f, headers=headers)
     assert (refused.status, refused.code) == (400, "max_cost_exceeded") and not provider.requests
     assert f"at most {ceiling} USD" in refused.json["error"]["message"]
-    tokens = fits_in(refused)
+    tokens = refused.fits
     assert 16 <= tokens < Decimal(ceiling) * 100_000
     assert ask(f, tokens + 3, headers=headers).code == "max_cost_exceeded"
     assert ask(f, tokens, headers=headers).code == "ok"  # exactly what it said
@@ -122,6 +116,8 @@ def test_a_ceiling_lowers_the_cap_too(begin, provider):
     assert ask(f, headers={"x-farthing-max-cost-usd": "0.0001"}).code == "max_cost_exceeded"
 
 
+# --------------------------------------------------------------------- the worst case
+
 # What a request says, and the tokens of output that it may then cost.
 WORST = {
     "one": ({"max_tokens": 100}, 100),
@@ -161,6 +157,16 @@ def test_what_has_no_bound_fits_no_budget(begin, provider, field, value):
     refused = f.post(body=question(**{"max_tokens": 100, field: value}), headers=key("a"))
     assert refused.code in ("budget_exceeded", "invalid_request") and not provider.requests
     assert (f.budget()["reserved"], f.budget()["remaining"]) == (0, 1000000)
+
+
+@pytest.mark.parametrize("window,tokens", [("", 128000), ("context_window = 5000", 5000)])
+def test_input_that_lies_at_the_provider(begin, provider, window, tokens):
+    f = begin(tenant("a", budget("1")), models=PRICED.replace("{ input", f"{{ {window} input"))
+    body = {"model": "openai/gpt-4o-mini", "input": "hello", "max_output_tokens": 100,
+            "previous_response_id": "resp_0"}
+    assert f.post("/responses", body, key("a")).status == 200
+    assert Decimal(f.rows()[0]["reserved_usd"]) >= tokens * Decimal("0.000001")
+    f.nothing_reserved()
 
 
 def test_what_cannot_be_priced_afterwards_is_booked_at_its_worst(begin, provider):

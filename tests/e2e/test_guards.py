@@ -6,10 +6,8 @@ from decimal import Decimal
 import openai
 import pytest
 
-from harness import answer_as_asked, chunk, key, question, reply, stream_answer, tenant
+from harness import PRICED, answer_as_asked, chunk, key, question, reply, stream_answer, tenant
 
-MODELS = ('model "openai/gpt-4o-mini" { input_price = "1 usd" output_price = "10 usd" }\n'
-          'tier "small" { models = {"openai/gpt-4o-mini"} }\n')
 MESSAGES = [{"role": "user", "content": "hello"}]
 CHAT, TEXT, RESPONSES, ANTHROPIC = "/chat/completions", "/completions", "/responses", "/messages"
 BODIES = {
@@ -27,7 +25,7 @@ def begin(provider, start):
     def go(extra, **kwargs):
         second = (f'provider "anthropic" {{ dialect = "anthropic" base_url = "{provider.url}" api_key = "k" }}\n'
                   'model "anthropic/claude-x" { input_price = "1 usd" output_price = "10 usd" }\n')
-        return start(provider.url, extra=extra, **{"models": MODELS + second, **kwargs})
+        return start(provider.url, extra=extra, **{"models": PRICED + second, **kwargs})
     return go
 
 
@@ -52,7 +50,7 @@ def capped_at(n):
 
 @pytest.mark.parametrize("where", ["route", "task", "tenant", "model"])
 def test_whose_cap_it_is(begin, provider, where):
-    models = MODELS.replace("{ input", "{ max_output_tokens = 100 input") if where == "model" else MODELS
+    models = PRICED.replace("{ input", "{ max_output_tokens = 100 input") if where == "model" else PRICED
     f = begin(capped_at(100)[where], models=models)
     ask(f, headers={"x-farthing-feature": "chat_x"}, max_tokens=500)
     assert provider.requests[0].json["max_tokens"] == 100
@@ -216,7 +214,7 @@ def test_what_is_too_much_is_refused(begin, provider, name, owner):
 
 
 def test_what_does_not_fit_the_model(begin, provider):
-    f = begin(tenant("a"), models=MODELS.replace("{ input", "{ context_window = 100 input"))
+    f = begin(tenant("a"), models=PRICED.replace("{ input", "{ context_window = 100 input"))
     status, code, message = error(ask(f, messages=[{"role": "user", "content": LONG}]))
     assert (status, code) == (400, "context_budget_exceeded") and "fit the model" in message
     assert f.rows()[0]["refused_by"] == "context_window" and ask(f).status == 200

@@ -3,12 +3,13 @@ whatever fails, and whenever the process dies; and the books agree to the last u
 import asyncio
 import json
 import resource
+import signal
 import sqlite3
 from decimal import Decimal
 
 import pytest
 
-from harness import eventually, tenant
+from harness import PRICED, budget, eventually, http_request, key, key_text, question, tenant
 from storm import MODELS, PICO, FickleProvider, Storm
 
 CLIENTS = 2000
@@ -35,6 +36,12 @@ def sum_of_table(f):
         return sum(Decimal(cost) for (cost,) in db.execute("SELECT cost_usd FROM requests"))
 
 
+def books_agree(f, spent):
+    """Rows are written a moment after their requests."""
+    eventually(lambda: sum_of_table(f) == spent, f"a table that sums up to {spent}")
+    eventually(lambda: sum_of_file(f) == spent, f"a file that sums up to {spent}")
+
+
 def weather(start, kill_at=()):
     """A storm over one proxy; returns that, the storm, and its provider."""
     async def blow():
@@ -51,8 +58,7 @@ def check_books(f, storm):
     view = f.budget("all")
     assert view["reserved"] == 0 and view["overrun"] == 0
     assert view["spent"] == 1 - view["remaining"] <= 1
-    eventually(lambda: sum_of_table(f) == view["spent"], "the table's agreement")
-    assert sum_of_file(f) == view["spent"]
+    books_agree(f, view["spent"])
     assert len(storm.samples) > 10
     for spent, reserved, remaining in storm.samples:
         assert spent + reserved <= 1 and 0 <= remaining <= 1
@@ -80,3 +86,56 @@ def test_the_process_dies_again_and_again_and_nothing_is_forgotten(start):
     assert provider.billed * PICO <= spent
     recovered = [r for r in f.rows() if r["ended_by"] == "recovered"]
     assert 1 <= len(recovered) <= 3 and all(Decimal(r["cost_usd"]) > 0 for r in recovered)
+
+
+# ----------------------------------------------------- one process, one request, one end
+
+def held_request(f, provider, headers=""):
+    """A request whose provider never answers: its worst case is reserved."""
+    provider.answer = lambda r, c: c.recv(1)  # until the proxy hangs up
+    connection = f.connect()
+    request = http_request(question(max_tokens=100), headers=headers)
+    connection.sendall(request.replace(b"client-key", key_text("a").encode()))
+    eventually(lambda: provider.requests, "the request")
+    return connection
+
+
+@pytest.mark.parametrize("user", ["x-farthing-user: u\r\n", ""], ids=["user", "nobody"])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_what_was_reserved_when_the_process_ended(provider, start, how, user):
+    two = budget("1", name="all") + budget("1", 'per = "user"', name="each")
+    f = start(provider.url, server='drain_timeout = "100ms"', models=PRICED,
+              extra=tenant("a", two) + tenant("b", budget("1", name="b's")))
+    connection = held_request(f, provider, user)
+    reserved = f.budget("all")["reserved"]
+    assert reserved > Decimal("0.001") and f.budget("each")["reserved"] == reserved
+    f.stop(how)
+    connection.close()
+    for _ in range(2):  # the second time there is nothing more to recover
+        f.start()
+        view = f.budget("all")
+        spent = view["spent"]
+        assert view["reserved"] == 0
+        books_agree(f, spent)
+        recovered = [r for r in f.rows() if r["ended_by"] == "recovered"]
+        if how == signal.SIGKILL:  # its worst case, and what was granted but not yet asked for
+            assert reserved <= spent <= reserved + Decimal("0.016") and f.budget("each")["spent"] >= reserved
+            assert [(r["tenant_id"], r["cost_usd"]) for r in recovered] == [("a", view["spent_usd"])]
+        else:  # in order: a row of its own, and no more than that
+            assert 0 < spent < reserved and not recovered and f.budget("each")["spent"] == spent
+            assert [r["ended_by"] for r in f.rows()] == ["shutdown"]
+        assert all(b["spent"] == 0 for b in f.budgets("b's"))
+        f.stop()
+
+
+def test_a_crash_costs_no_more_than_was_left(provider, start):
+    f = start(provider.url, models=PRICED, extra=tenant("a", budget("0.0012", name="all")))
+    connection = held_request(f, provider)
+    f.stop(signal.SIGKILL)
+    connection.close()
+    f.start()
+    view = f.budget("all")
+    assert view["spent"] <= Decimal("0.0012") and view["spent"] + view["remaining"] == Decimal("0.0012")
+    refused = f.post(body=question(max_tokens=100), headers=key("a"))
+    assert refused.code == "budget_exceeded"
+    books_agree(f, view["spent"])

@@ -113,7 +113,7 @@ def test_the_places_of_each_key(gate, start):
     ("tenant", tenant("a", "concurrency = 1 queue = 5")),
     ("key", tenant("a", "each_key { concurrency = 1 queue = 5 }")),
     ("route", 'route "r" { concurrency = 1 queue = 5 }\n' + tenant("a")),
-])
+], ids=["tenant", "key", "route"])
 def test_who_waits_says_for_what(gate, start, kind, extra):
     f = start(extra=extra)
     first = send(f, "first")
@@ -129,7 +129,7 @@ def test_who_waits_says_for_what(gate, start, kind, extra):
 @pytest.mark.parametrize("kind,extra", [
     ("key", tenant("a", 'each_key { concurrency = 1 queue = 5 queue_timeout = "50ms" }')),
     ("route", 'route "r" { concurrency = 1 queue = 5 queue_timeout = "50ms" }\n' + tenant("a")),
-])
+], ids=["key", "route"])
 def test_waiting_in_vain(gate, start, kind, extra):
     f = start(extra=extra)
     first = send(f, "first")

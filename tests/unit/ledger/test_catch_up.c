@@ -91,11 +91,31 @@ static void test_an_empty_table_stays_empty(void **state) {
     close_both(&t);
 }
 
+// A log to which an operator goes back after months, whose rows the table had once.
+static void test_a_log_of_another_time_is_left(void **state) {
+    enum { MORE_THAN_ARE_LOOKED_AT = 20001 };
+    struct tables t = {.s = *state};
+    open_both(&t);
+    scene_record_many(t.s, 0, MORE_THAN_ARE_LOOKED_AT); // of 1970
+    close_both(&t);
+    FILE *f = fopen(t.s->log, "ae");
+    assert_non_null(f);
+    fputs("{\"ts\":\"1969-12-31T00:00:00.000Z\",\"request_id\":\"long-ago\"}\n"
+          "{\"ts\":\"2999-01-01T00:00:00.000Z\",\"request_id\":\"just-now\"}\n", f);
+    fclose(f);
+    open_both(&t);
+    ledger_flush(t.s->ledger);
+    assert_int_equal(count_rows(t.store, "request_id = 'long-ago'"), 0);
+    assert_int_equal(count_rows(t.store, "request_id = 'just-now'"), 1);
+    close_both(&t);
+}
+
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, scene_set_up, scene_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_lost_rows_are_taken_once),
         TEST(test_an_empty_table_stays_empty),
+        TEST(test_a_log_of_another_time_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

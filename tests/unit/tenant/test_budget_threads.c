@@ -90,7 +90,9 @@ static struct budget_ask ask_of(const struct worker *w, int round, char user[16]
                                        .user = slice_of(user),
                                        .run = slice_of(run),
                                        .run_amount = CONFIG_UNSET},
-                             .worst = (config_pico)random_below((uint64_t)AMOUNT / 100)};
+                             // Fewer rounds with a store: each asks for more, so that it runs out.
+                            .worst = (config_pico)random_below((uint64_t)AMOUNT /
+                                                               (w->store != NULL ? 12 : 100))};
     if (random_below(2) == 0)
         ask.scope.run_amount = AMOUNT / 100;
     return ask;
