@@ -5,13 +5,9 @@
 
 #include <stdio.h>
 
-static int64_t at_least_a_second(int64_t ms) {
+int64_t admit_retry_after_s(int64_t ms) {
     return ms <= 0 ? 1 : (ms + 999) / 1000;
 }
-
-// Whose limit a ticket is: the tenant's, its key's, the route's, in the order
-// in which they are asked.
-enum admit_kind { ADMIT_TENANT, ADMIT_KEY, ADMIT_ROUTE };
 
 static bool limits_tokens(const struct exchange *x) {
     return x->tenant->limits.tokens_per_minute > 0 || x->tenant->each_key.tokens_per_minute > 0 ||
@@ -39,99 +35,6 @@ static int64_t expected_tokens(struct exchange *x) {
                : sum;
 }
 
-// ------------------------------------------------------------------ headers
-
-// "6m0s", "1.5s", "20ms": as OpenAI writes its resets.
-static struct slice duration_text(struct exchange *x, int64_t ms) {
-    if (ms < 1000)
-        return arena_printf(x->arena, "%lldms", (long long)ms);
-    int64_t minutes = ms / 60000;
-    double seconds = (double)(ms % 60000) / 1000;
-    if (minutes > 0)
-        return arena_printf(x->arena, "%lldm%gs", (long long)minutes, seconds);
-    return arena_printf(x->arena, "%gs", seconds);
-}
-
-static void add(struct api_header *out, size_t *count, const char *name, struct slice value) {
-    out[(*count)++] = (struct api_header){slice_of(name), value};
-}
-
-// OpenAI's spelling of one rate: limit, remaining, reset.
-static void add_rate(struct exchange *x, struct api_header *out, size_t *count, const char *kind,
-                     const struct limits_rate_view *rate) {
-    static const char *const figures[] = {"limit", "remaining", "reset"};
-    const struct slice values[] = {
-        arena_printf(x->arena, "%lld", (long long)rate->limit),
-        arena_printf(x->arena, "%lld", (long long)rate->remaining),
-        duration_text(x, rate->reset_ms),
-    };
-    for (size_t i = 0; i < FARTHING_COUNT(figures); i++)
-        add(out, count, arena_printf(x->arena, "x-ratelimit-%s-%s", figures[i], kind).ptr, values[i]);
-}
-
-// What RateLimit calls the policies of a ticket.
-static const char *policy_name(enum admit_kind kind, bool of_tokens) {
-    static const char *const names[][2] = {[ADMIT_TENANT] = {"requests", "tokens"},
-                                           [ADMIT_KEY] = {"key-requests", "key-tokens"},
-                                           [ADMIT_ROUTE] = {"route-requests", "route-tokens"}};
-    return names[kind][of_tokens];
-}
-
-struct rate_headers {
-    struct buffer policy, state; // draft-ietf-httpapi-ratelimit-headers: one item a policy
-    struct api_header *out;
-    size_t count;
-    bool has_openai[2]; // x-ratelimit-* know one limit of a kind: the first that there is
-};
-
-static void add_ticket(struct exchange *x, struct rate_headers *h, enum admit_kind kind,
-                       const struct limits_ticket *ticket) {
-    struct limits_view view;
-    limits_view_ticket(ticket, &view);
-    for (int i = 0; i < 2; i++) {
-        const struct limits_rate_view *rate = i == 0 ? &view.requests : &view.tokens;
-        if (rate->limit <= 0)
-            continue;
-        const char *comma = h->policy.len > 0 ? ", " : "", *name = policy_name(kind, i == 1);
-        buffer_printf(&h->policy, "%s\"%s\";q=%lld;w=%d", comma, name, (long long)rate->limit,
-                      LIMITS_WINDOW_S);
-        buffer_printf(&h->state, "%s\"%s\";r=%lld;t=%lld", comma, name,
-                      (long long)rate->remaining, (long long)((rate->reset_ms + 999) / 1000));
-        if (!h->has_openai[i] && kind != ADMIT_ROUTE)
-            add_rate(x, h->out, &h->count, i == 0 ? "requests" : "tokens", rate);
-        h->has_openai[i] = true;
-    }
-}
-
-static bool refused_by_limits(const struct exchange *x) {
-    return x->error == API_ERROR_RATE_LIMITED || x->error == API_ERROR_CONCURRENCY_LIMITED ||
-           x->error == API_ERROR_QUEUE_TIMEOUT;
-}
-
-size_t admit_headers(struct exchange *x, struct api_header out[ADMIT_HEADERS_MAX]) {
-    if (x->pass.state == LIMITS_IDLE)
-        return 0;
-    struct rate_headers h = {.out = out};
-    for (unsigned i = 0; i < x->pass.count; i++)
-        if (x->pass.tickets[i].state != LIMITS_IDLE)
-            add_ticket(x, &h, (enum admit_kind)x->admit_kinds[i], &x->pass.tickets[i]);
-    if (h.policy.len > 0) {
-        add(out, &h.count, "RateLimit-Policy", arena_copy(x->arena, buffer_slice(&h.policy)));
-        add(out, &h.count, "RateLimit", arena_copy(x->arena, buffer_slice(&h.state)));
-    }
-    buffer_free(&h.policy);
-    buffer_free(&h.state);
-    if (refused_by_limits(x)) {
-        int64_t wait_ms = x->pass.refusal.retry_after_ms;
-        if (wait_ms < 0)
-            add(out, &h.count, "x-should-retry", SLICE("false"));
-        else
-            add(out, &h.count, "Retry-After",
-                arena_printf(x->arena, "%lld", (long long)at_least_a_second(wait_ms)));
-    }
-    return h.count;
-}
-
 // ------------------------------------------------------------------ refusals
 
 static struct slice kind_word(enum admit_kind kind) {
@@ -157,7 +60,7 @@ static bool refuse_tokens(struct exchange *x, struct slice who, const struct lim
                            "%.*s may use %lld tokens a minute and has %lld left; this request may "
                            "need about %lld, which fits in %lld s.",
                            SLICE_ARG(who), (long long)r->limit, (long long)r->remaining,
-                           (long long)r->asked, (long long)at_least_a_second(r->retry_after_ms));
+                           (long long)r->asked, (long long)admit_retry_after_s(r->retry_after_ms));
 }
 
 static bool is_past_deadline(const struct exchange *x) {
@@ -188,7 +91,7 @@ static bool refuse(struct exchange *x) {
         return exchange_refuse(x, API_ERROR_RATE_LIMITED, SLICE_NONE,
                                "%.*s may make %lld requests a minute; the next fits in %lld s.",
                                SLICE_ARG(who), (long long)r->limit,
-                               (long long)at_least_a_second(r->retry_after_ms));
+                               (long long)admit_retry_after_s(r->retry_after_ms));
     case LIMITS_REASON_TOKENS:
         return refuse_tokens(x, who, r);
     case LIMITS_REASON_QUEUE_TIMEOUT:

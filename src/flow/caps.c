@@ -136,10 +136,20 @@ static void note_trimmed(struct exchange *x, const struct route_context_result *
     count_context(x, r->over != NULL ? part_names[r->over->part] : "history", "trimmed");
 }
 
+static int64_t smallest_context(const struct config_route *route) {
+    int64_t least = INT64_MAX;
+    for (size_t i = 0; i < route->context_count; i++)
+        if (route->contexts[i].max_tokens < least)
+            least = route->contexts[i].max_tokens;
+    return least;
+}
+
 static bool apply_context(struct exchange *x) {
     if (x->route == NULL || x->route->context_count == 0 || !x->body_is_json)
         return true;
     struct estimate e = input_estimate(x, x->candidates[x->candidate].name);
+    if (e.likely + e.likely / 8 <= smallest_context(x->route))
+        return true; // no part is more than the whole
     int64_t scale = x->raw_input > 0 ? e.likely * 1000 / x->raw_input : 1000;
     struct route_context_result r;
     route_context_apply(x->route, x->endpoint, x->doc, scale, x->edits, &r);

@@ -178,7 +178,7 @@ void exchange_count_inflight(struct exchange *x) {
 }
 
 static struct exchange *exchange_new(struct flow *f, struct http_request *request) {
-    struct arena *arena = arena_new(6 * 1024);
+    struct arena *arena = arena_new(8 * 1024);
     struct exchange *x = arena_calloc(arena, sizeof *x);
     x->flow = f;
     x->request = request;

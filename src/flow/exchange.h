@@ -327,7 +327,11 @@ void attributes_strip(struct exchange *x, struct json_edits *edits);
 
 // ------------------------------------------------------------------- replies
 
-// What the answer's header says of the tenant's limits; admit.c.
+// Whose limit a ticket is: the tenant's, its key's, the route's, in the order
+// in which they are asked.
+enum admit_kind { ADMIT_TENANT, ADMIT_KEY, ADMIT_ROUTE };
+int64_t admit_retry_after_s(int64_t wait_ms); // at least one; admit.c
+// What the answer's header says of the limits; rate_headers.c.
 enum { ADMIT_HEADERS_MAX = 16 };
 size_t admit_headers(struct exchange *x, struct api_header out[ADMIT_HEADERS_MAX]);
 // Headers of the contract for this exchange; reply.c. Returns how many.

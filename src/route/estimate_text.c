@@ -194,6 +194,16 @@ static unsigned unescape(const uint8_t *at, size_t left, uint8_t out[3], size_t 
     return 1;
 }
 
+// Of bytes without an escape, at least one: two that stand side by side are the
+// index of what the second costs.
+static uint64_t price_run(const uint8_t *at, const uint8_t *end, unsigned before) {
+    const uint8_t *flat = &prices[0][0];
+    uint64_t price = prices[*at][before];
+    while (++at < end)
+        price += flat[(unsigned)at[0] << 8 | at[-1]];
+    return price;
+}
+
 int64_t estimate_text(struct slice text) {
     if (text.len == 0)
         return 0;
@@ -202,11 +212,12 @@ int64_t estimate_text(struct slice text) {
     uint64_t price = 0;
     pthread_once(&prices_once, spread);
     while (at < end) {
-        unsigned byte = *at;
-        if (byte != '\\') {
-            price += prices[byte][before];
-            before = byte;
-            at++;
+        const uint8_t *escape = memchr(at, '\\', (size_t)(end - at));
+        const uint8_t *stop = escape != NULL ? escape : end;
+        if (at < stop) {
+            price += price_run(at, stop, before);
+            before = stop[-1];
+            at = stop;
             continue;
         }
         uint8_t bytes[3];

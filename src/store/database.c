@@ -87,6 +87,7 @@ static int try_open(struct database *d) {
     if (code != SQLITE_OK)
         return code;
     sqlite3_busy_timeout(d->db, BUSY_MS);
+    sqlite3_set_authorizer(d->db, database_authorize, d);
     // auto_vacuum first: it is fixed once WAL has written the file's head.
     code = sqlite3_exec(d->db,
                         "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;"

@@ -6,10 +6,11 @@
 enum { RESULT_BYTES_MAX = 64 << 20 };
 
 // "Read-only" to SQLite also means COMMIT, ATTACH and some pragmas.
-static int allow_reading(void *arg, int action, const char *a, const char *b, const char *c,
-                         const char *d) {
-    (void)arg, (void)a, (void)b, (void)c, (void)d;
-    return action == SQLITE_SELECT || action == SQLITE_READ || action == SQLITE_FUNCTION ||
+int database_authorize(void *arg, int action, const char *a, const char *b, const char *c,
+                       const char *d) {
+    const struct database *database = arg;
+    (void)a, (void)b, (void)c, (void)d;
+    return !database->querying || action == SQLITE_SELECT || action == SQLITE_READ || action == SQLITE_FUNCTION ||
                    action == SQLITE_RECURSIVE
                ? SQLITE_OK
                : SQLITE_DENY;
@@ -83,9 +84,8 @@ static int put_rows(struct buffer *out, sqlite3_stmt *s) {
 int database_query(struct database *d, const char *sql, const struct slice *params, size_t count,
                    struct buffer *out) {
     sqlite3_stmt *s = NULL;
-    sqlite3_set_authorizer(d->db, allow_reading, NULL);
+    d->querying = true;
     int code = sqlite3_prepare_v2(d->db, sql, -1, &s, NULL);
-    sqlite3_set_authorizer(d->db, NULL, NULL);
     if (code == SQLITE_OK && s == NULL) // nothing but blanks
         code = SQLITE_ERROR;
     if (code == SQLITE_OK && !sqlite3_stmt_readonly(s)) // VACUUM asks no authorizer
@@ -96,6 +96,7 @@ int database_query(struct database *d, const char *sql, const struct slice *para
     if (code == SQLITE_OK)
         code = put_rows(out, s);
     sqlite3_finalize(s);
+    d->querying = false;
     if (code != SQLITE_DONE)
         buffer_clear(out);
     return code;

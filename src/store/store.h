@@ -107,6 +107,7 @@ struct database {
     struct table *spaces; // struct space, by name; outlives the file being replaced
     int64_t max_bytes;    // of a space that has no bound of its own
     uint64_t last_sweep_ms;
+    bool querying; // a statement of somebody else's: it may only read
 };
 
 struct store {
@@ -163,6 +164,10 @@ struct space_held spaces_total(const struct database *d);
 void spaces_free(struct database *d);
 
 // query.c
+// SQLite asks it while statements are made. Set once: setting it makes SQLite
+// prepare every statement anew.
+int database_authorize(void *database, int action, const char *a, const char *b, const char *c,
+                       const char *d);
 // Appends the rows to `out`, or empties it when it fails.
 int database_query(struct database *d, const char *sql, const struct slice *params, size_t count,
                    struct buffer *out);

@@ -28,7 +28,7 @@ static void view_tenant(struct limits_tenant *t, struct limits_view *out) {
 }
 
 void limits_view_ticket(const struct limits_ticket *t, struct limits_view *out) {
-    if (t->tenant != NULL)
+    if (t->tenant != NULL && atomic_load_explicit(&t->tenant->limited, memory_order_relaxed))
         view_tenant(t->tenant, out);
     else
         *out = (struct limits_view){.requests.limit = CONFIG_UNSET,
