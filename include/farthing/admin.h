@@ -1,9 +1,10 @@
 // admin: the admin address: /metrics, /healthz, /readyz, /status; what budgets,
-// limits, keys and runs look like now; and what an operator may change.
+// limits, keys, runs and breakers look like now; and what an operator may change.
 #ifndef FARTHING_ADMIN_H
 #define FARTHING_ADMIN_H
 
 #include "farthing/base.h"
+#include "farthing/breaker.h"
 #include "farthing/budget.h"
 #include "farthing/cache.h"
 #include "farthing/config.h"
@@ -51,6 +52,9 @@ struct admin_sources {
     struct key_blocks *blocks;
     struct upstream_shared *upstream;
     struct admin_inflight_source inflight; // ask NULL: none
+    struct breakers *breakers;
+    struct retry_budgets *retry_budgets;
+    struct balances *balances;
 };
 
 struct admin; // on one loop

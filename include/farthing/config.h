@@ -68,6 +68,7 @@ struct config_breaker {
     unsigned failures;
     int64_t window_ms;
     int64_t open_for_ms;
+    int64_t slow_call_ms; // an attempt that takes longer is as bad as a failure; CONFIG_UNSET
 };
 
 // Where a request says no cap and one is to be added: which spelling does the
@@ -174,29 +175,90 @@ struct config_tier {
     const struct config_model **models;
     size_t model_count;
     enum config_balance balance;
+    const unsigned *weights; // one a model, 1 where the file says none; for CONFIG_BALANCE_WEIGHTED
 };
 
+// What a rule compares: each a signal of classify.h. CONFIG_UNSET: not asked.
+struct config_range {
+    int64_t min, max;
+};
+
+enum config_signal { CONFIG_SIGNAL_INPUT_TOKENS, CONFIG_SIGNAL_TURNS, CONFIG_SIGNAL_TOOLS,
+                     CONFIG_SIGNAL_TOOL_RESULTS, CONFIG_SIGNAL_IMAGES, CONFIG_SIGNAL_CODE_BLOCKS,
+                     CONFIG_SIGNAL_CODE_LINES, CONFIG_SIGNAL_QUESTIONS, CONFIG_SIGNAL_NUMBERS,
+                     CONFIG_SIGNAL_MATH, CONFIG_SIGNAL_SCHEMA_BYTES, CONFIG_SIGNAL_OUTPUT_TOKENS,
+                     CONFIG_SIGNAL_COUNT };
+
+// Scripts of letters, by Unicode's names. OTHER: letters of none of these.
+enum config_script {
+    CONFIG_SCRIPT_LATIN, CONFIG_SCRIPT_GREEK, CONFIG_SCRIPT_CYRILLIC, CONFIG_SCRIPT_ARMENIAN,
+    CONFIG_SCRIPT_HEBREW, CONFIG_SCRIPT_ARABIC, CONFIG_SCRIPT_DEVANAGARI, CONFIG_SCRIPT_BENGALI,
+    CONFIG_SCRIPT_GURMUKHI, CONFIG_SCRIPT_GUJARATI, CONFIG_SCRIPT_TAMIL, CONFIG_SCRIPT_TELUGU,
+    CONFIG_SCRIPT_KANNADA, CONFIG_SCRIPT_MALAYALAM, CONFIG_SCRIPT_SINHALA, CONFIG_SCRIPT_THAI,
+    CONFIG_SCRIPT_LAO, CONFIG_SCRIPT_TIBETAN, CONFIG_SCRIPT_MYANMAR, CONFIG_SCRIPT_GEORGIAN,
+    CONFIG_SCRIPT_ETHIOPIC, CONFIG_SCRIPT_KHMER, CONFIG_SCRIPT_HAN, CONFIG_SCRIPT_HIRAGANA,
+    CONFIG_SCRIPT_KATAKANA, CONFIG_SCRIPT_HANGUL, CONFIG_SCRIPT_OTHER, CONFIG_SCRIPT_COUNT
+};
+const char *config_script_name(enum config_script s); // "latin", as the file spells it
+bool config_script_find(struct slice name, enum config_script *out) FARTHING_MUST_CHECK;
+
+enum config_outcome { CONFIG_OUTCOME_TIER, CONFIG_OUTCOME_ROUTE, CONFIG_OUTCOME_SCORE };
+
+// All that a rule says must hold; of each list, any of its items.
 struct config_rule {
     struct slice name;
-    struct config_slices keywords;
-    int64_t max_input_tokens; // CONFIG_UNSET: not asked
-    int64_t min_input_tokens;
-    int no_tools; // 1, 0, CONFIG_UNSET
-    const struct config_tier *tier;
+    struct slice where;            // "FILE:LINE" of its beginning, for messages
+    struct config_slices keywords; // folded case, whole words
+    struct config_slices contains; // folded case, anywhere
+    struct config_slices patterns; // PCRE2
+    struct config_slices features, models, prompt_versions; // globs
+    struct config_slices scripts;  // names of enum config_script: any of these is present
+    struct config_range signals[CONFIG_SIGNAL_COUNT];
+    int no_tools;    // 1: without tools, 0: only with tools, CONFIG_UNSET: not asked
+    int json_output; // asks for JSON or a schema: 1, 0, CONFIG_UNSET
+    enum config_outcome outcome;
+    const struct config_tier *tier;   // NULL unless OUTCOME_TIER
+    const struct config_route *route; // NULL unless OUTCOME_ROUTE
+    int64_t score_milli;              // OUTCOME_SCORE: -1000 (easy) .. 1000 (hard)
 };
 
 struct config_classifier {
     const struct config_rule *rules;
     size_t rule_count;
     const struct config_tier *default_tier; // NULL: the first tier
+    struct slice model; // path of a file that farthingctl train wrote; empty: none
+    struct slice where; // "FILE:LINE" of `model`, for messages
 };
 
 enum config_cache_scope { CONFIG_SCOPE_TENANT, CONFIG_SCOPE_USER };
 
 enum config_client_gone { CONFIG_GONE_DEFAULT, CONFIG_GONE_CANCEL, CONFIG_GONE_FINISH, CONFIG_GONE_WAIT };
 
+// What sends a request on along its chain.
+enum config_escalation {
+    CONFIG_ESCALATE_ERROR, // no usable answer: connection, 408, 409, 429, 5xx, an error in a 200
+    CONFIG_ESCALATE_TIMEOUT,
+    CONFIG_ESCALATE_LENGTH,
+    CONFIG_ESCALATE_CONTENT_FILTER,
+    CONFIG_ESCALATE_EMPTY,
+    CONFIG_ESCALATE_REFUSAL,
+    CONFIG_ESCALATE_JSON,        // JSON was asked for, and it is none
+    CONFIG_ESCALATE_JSON_SCHEMA, // or violates the schema
+    CONFIG_ESCALATE_TOOLS,       // unknown tool, or arguments that violate its schema
+    CONFIG_ESCALATE_PATTERN,     // gate { must_match, must_not_match }
+    CONFIG_ESCALATE_TOO_SHORT,
+    CONFIG_ESCALATE_LANGUAGE,
+    CONFIG_ESCALATE_REPETITION,
+    CONFIG_ESCALATE_CONTEXT, // the input does not fit the model
+    CONFIG_ESCALATE_COUNT
+};
+
+// Streams that are judged: not at all, held back whole, or their beginning.
+enum config_gate_streams { CONFIG_GATE_OFF, CONFIG_GATE_BUFFER, CONFIG_GATE_HEAD };
+
 struct config_route {
     struct slice name;
+    struct slice where; // "FILE:LINE" of its beginning, for messages
     // match: every list that is not empty must have a glob that fits.
     struct config_slices match_features;
     struct config_slices match_models;
@@ -204,8 +266,23 @@ struct config_route {
     struct config_slices match_tenants;
     const struct config_tier **tiers; // the chain, cheapest first; none: all tiers in order
     size_t tier_count;
-    struct config_slices escalate_on;
+    uint32_t escalate_on;               // bits: 1u << CONFIG_ESCALATE_...
     int64_t fallback_temperature_milli; // thousandths; CONFIG_UNSET
+    int64_t fallback_max_output_tokens; // instead of caps.max_output_tokens; CONFIG_UNSET
+    bool fallback_explain;              // adds an instruction that names the violation
+    int64_t max_attempts;               // over the whole chain; CONFIG_UNSET
+    int64_t deadline_ms;                // of the whole; CONFIG_UNSET
+    int64_t quality_target_milli;       // chance that the answer is good enough; CONFIG_UNSET
+    enum config_gate_streams gate_streams;
+    int64_t gate_head_tokens;
+    struct {
+        struct config_slices refusals;         // patterns; none: the built-in ones
+        struct config_slices must_match;       // each must be found in the answer
+        struct config_slices must_not_match;
+        int64_t min_characters;                // CONFIG_UNSET
+        struct config_slices scripts; // names of enum config_script: the answer's letters must
+                                      // be mostly of these
+    } gate;
     struct config_caps caps;
     struct config_limits limits;
     bool concise;

@@ -34,19 +34,36 @@ struct flow_shared {
     struct cache *records;
     struct idempotency *claims;
     struct cache *recent;      // what clients' retries are served from; NULL: nothing
+    struct breakers *breakers;
+    struct retry_budgets *retry_budgets;
+    struct balances *balances;
     struct key_blocks *blocks; // NULL: nobody is blocked
 };
 
 struct key_blocks;
+struct breakers;
+struct retry_budgets;
+struct balances;
+
+// What is made of a configuration for choosing and judging; shared by all loops.
+// NULL with `messages` ("FILE:LINE: ...", a line each) where a pattern or a model's
+// file is no good; otherwise these may be warnings. References: any thread.
+struct routing;
+struct routing *routing_new(const struct config *config, struct buffer *messages);
+struct routing *routing_ref(struct routing *r);
+void routing_unref(struct routing *r);
+
 struct flow; // one loop's share
 
-// Takes references of its own on config and prices (prices NULL: nothing is
+// Takes references of its own on config, routing and prices (prices NULL: nothing is
 // priced but what the file prices).
 // `mailbox` is the loop's; it is freed after all loops have stopped.
 struct flow *flow_new(struct event_base *loop, struct mailbox *mailbox, const struct flow_shared *shared,
-                      const struct config *config, struct prices *prices);
+                      const struct config *config, struct prices *prices,
+                      struct routing *routing);
 // Running exchanges keep the snapshot that they started with. On the loop.
-void flow_set_config(struct flow *f, const struct config *config, struct prices *prices);
+void flow_set_config(struct flow *f, const struct config *config, struct prices *prices,
+                     struct routing *routing);
 // What the loop's http_server calls.
 struct http_handler flow_handler(struct flow *f);
 // From here on new requests are refused with shutting_down.

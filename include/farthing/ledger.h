@@ -113,6 +113,7 @@ struct cost_row {
     struct money saved[LEDGER_LEVER_COUNT]; // zero: left out
     struct slice cache; // hit, miss, ...
     struct slice classifier_rule;
+    struct slice signals; // JSON
     struct slice ended_by; // client, provider, limit, budget, deadline, shutdown, farthing, recovered
     struct slice refused_by, queued_for, context_warning;
     struct slice capped; // JSON

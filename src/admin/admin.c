@@ -72,7 +72,7 @@ static const struct {
     {"/metrics", serve_metrics},     {"/status", serve_status},   {"/healthz", serve_health},
     {"/readyz", serve_ready},        {"/budgets", serve_budgets}, {"/limits", serve_limits},
     {"/inflight", serve_inflight},   {"/runs", serve_runs},       {"/keys", serve_keys},
-    {"/providers", serve_providers}, {"/audit", serve_audit},
+    {"/providers", serve_providers}, {"/audit", serve_audit},   {"/breakers", serve_breakers},
 };
 
 enum { ORDER_OF_BUDGET = ORDER_TENANT | ORDER_BUDGET };
@@ -89,6 +89,7 @@ static const struct {
     {"/budgets/thaw", ORDER_OF_BUDGET, ORDER_VALUE | ORDER_REASON, act_budget_thaw},
     {"/keys/block", 0, ORDER_KEY | ORDER_TENANT | ORDER_REASON, act_key_block},
     {"/keys/unblock", 0, ORDER_KEY | ORDER_TENANT | ORDER_REASON, act_key_unblock},
+    {"/breakers/reset", ORDER_NAME, ORDER_REASON, act_breaker_reset},
 };
 
 static void carry_out(struct admin *a, struct http_request *request, size_t i) {

@@ -67,6 +67,7 @@ void serve_runs(struct admin *a, struct http_request *request);
 void serve_keys(struct admin *a, struct http_request *request);
 void serve_inflight(struct admin *a, struct http_request *request);
 void serve_audit(struct admin *a, struct http_request *request);
+void serve_breakers(struct admin *a, struct http_request *request);
 const char *admin_per_name(enum config_budget_per per); // "user"; NULL: for all
 void put_budget(struct json_writer *w, const struct budget_view *view);
 void inflight_close(struct admin *a);
@@ -81,13 +82,14 @@ enum {
     ORDER_AMOUNT = 1 << 3,
     ORDER_KEY = 1 << 4,
     ORDER_REASON = 1 << 5,
+    ORDER_NAME = 1 << 6, // of a breaker
 };
 
 // One POST, on the stack of its handler.
 struct admin_order {
     struct http_request *request;
     struct arena *arena;
-    struct slice tenant, budget, value, amount, key, reason; // SLICE_NONE: not said
+    struct slice tenant, budget, value, amount, key, reason, name; // SLICE_NONE: not said
     char who[HTTP_PEER_MAX];
     char operator_name[OPERATOR_MAX + 1];
     int64_t troubles; // of the store before anything was done
@@ -120,6 +122,7 @@ bool act_budget_freeze(struct admin *a, struct admin_order *o, struct admin_deed
 bool act_budget_thaw(struct admin *a, struct admin_order *o, struct admin_deed *deed);
 bool act_key_block(struct admin *a, struct admin_order *o, struct admin_deed *deed);
 bool act_key_unblock(struct admin *a, struct admin_order *o, struct admin_deed *deed);
+bool act_breaker_reset(struct admin *a, struct admin_order *o, struct admin_deed *deed);
 
 // ----------------------------------------------------------------------- later
 

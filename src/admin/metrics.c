@@ -36,6 +36,8 @@ static void refresh_gauges(struct admin *a) {
     limits_visit(a->sources.limits, show_queue, a);
     if (a->sources.budgets != NULL)
         budgets_publish(a->sources.budgets);
+    if (a->sources.breakers != NULL)
+        breakers_publish(a->sources.breakers);
     if (a->sources.upstream != NULL)
         upstream_publish(a->sources.upstream);
     if (a->sources.cache != NULL) {

@@ -20,6 +20,7 @@ static const struct {
     {ORDER_AMOUNT, "amount", offsetof(struct admin_order, amount)},
     {ORDER_KEY, "key", offsetof(struct admin_order, key)},
     {ORDER_REASON, "reason", offsetof(struct admin_order, reason)},
+    {ORDER_NAME, "name", offsetof(struct admin_order, name)},
 };
 
 static struct slice *member_at(struct admin_order *o, size_t i) {

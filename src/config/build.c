@@ -1,5 +1,5 @@
 // The sections into the snapshot, in the order in which they refer to each
-// other: providers, models, tiers, classifier, routes, tasks, tenants. Here is what
+// other: providers, models, tiers, routes, classifier, tasks, tenants. Here is what
 // the parts share.
 #include "loader.h"
 
@@ -31,6 +31,16 @@ struct slice loader_title(struct loader *l, cfg_t *section) {
     return arena_copy(l->arena, title);
 }
 
+struct slice loader_where(struct loader *l, cfg_t *section, const char *key) {
+    struct place p = loader_place(l, loader_line(l, section, key));
+    return arena_printf(l->arena, "%s:%d", p.file, p.file_line);
+}
+
+bool loader_given(cfg_t *section, const char *key) {
+    cfg_opt_t *opt = cfg_getopt(section, key);
+    return opt != NULL && (opt->flags & CFGF_MODIFIED) != 0;
+}
+
 const char *loader_nearest(struct slice word, const char *const *words, size_t count) {
     const char *best = NULL;
     size_t distance = word.len / 2 + 1; // farther is another word, not a slip
@@ -43,25 +53,31 @@ const char *loader_did_you_mean(struct loader *l, const char *nearest) {
     return nearest == NULL ? "" : arena_printf(l->scratch, "; did you mean \"%s\"?", nearest).ptr;
 }
 
+size_t loader_word(struct loader *l, int line, const char *key, struct slice word,
+                   const char *const *words, size_t count) {
+    struct buffer list = {0};
+    size_t found = 0;
+    while (found < count && !slice_equal(word, slice_of(words[found])))
+        found++;
+    if (found < count)
+        return found;
+    for (size_t i = 0; i < count; i++)
+        buffer_printf(&list, "%s%s", i == 0 ? "" : i + 1 < count ? ", " : " or ", words[i]);
+    const char *nearest = loader_nearest(word, words, count);
+    loader_error(l, line, "%s: \"%s\" is not valid; expected %.*s%s", key, loader_shown(l, word),
+                 SLICE_ARG(buffer_slice(&list)), loader_did_you_mean(l, nearest));
+    buffer_free(&list);
+    return count;
+}
+
 size_t loader_choice(struct loader *l, cfg_t *section, const char *key, const char *const *words,
                      size_t count, size_t otherwise) {
     const char *text = loader_text(section, key);
     if (text == NULL)
         return otherwise;
-    struct buffer list = {0};
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(text, words[i]) == 0) {
-            buffer_free(&list);
-            return i;
-        }
-        buffer_printf(&list, "%s%s", i == 0 ? "" : i + 1 < count ? ", " : " or ", words[i]);
-    }
-    const char *nearest = loader_nearest(slice_of(text), words, count);
-    loader_error(l, loader_line(l, section, key), "%s: \"%s\" is not valid; expected %.*s%s", key,
-                 loader_shown(l, slice_of(text)), SLICE_ARG(buffer_slice(&list)),
-                 loader_did_you_mean(l, nearest));
-    buffer_free(&list);
-    return otherwise;
+    size_t chosen =
+        loader_word(l, loader_line(l, section, key), key, slice_of(text), words, count);
+    return chosen < count ? chosen : otherwise;
 }
 
 const char *loader_known_names(struct loader *l, const void *array, size_t count, size_t size) {
@@ -89,8 +105,8 @@ void loader_build(struct loader *l, cfg_t *root) {
     loader_build_providers(l, root);
     loader_build_models(l, root);
     loader_build_tiers(l, root);
-    loader_build_classifier(l, root);
     loader_build_routes(l, root);
+    loader_build_classifier(l, root);
     loader_build_tasks(l, root);
     loader_build_tenants(l, root);
 }

@@ -1,4 +1,4 @@
-// Models, the tiers that they make up, and the classifier that chooses a tier.
+// Models, and the tiers that they make up.
 #include "loader.h"
 
 // ------------------------------------------------------------------- models
@@ -67,14 +67,36 @@ void loader_build_models(struct loader *l, cfg_t *root) {
 
 // -------------------------------------------------------------------- tiers
 
-static void read_balance(struct loader *l, cfg_t *section, struct config_tier *tier) {
+static void read_weight(struct loader *l, int line, struct slice text, unsigned *weight) {
+    enum { MOST = 1000 };
+    uint64_t number;
+    if (slice_to_u64(text, &number) && number >= 1 && number <= MOST)
+        *weight = (unsigned)number;
+    else
+        loader_error(l, line, "weights: \"%s\" is not valid; expected a whole number from 1 to %d",
+                     loader_shown(l, text), MOST);
+}
+
+static void read_balance(struct loader *l, cfg_t *section, size_t models,
+                         struct config_tier *tier) {
     static const char *const words[] = {"order", "least_inflight", "weighted", "lowest_latency"};
+    struct config_slices given = loader_list(l, section, "weights");
     tier->balance = (enum config_balance)loader_choice(l, section, "balance", words,
                                                        FARTHING_COUNT(words), CONFIG_BALANCE_ORDER);
-    if (tier->balance != CONFIG_BALANCE_ORDER)
-        loader_warn(l, loader_line(l, section, "balance"),
-                    "balance = \"%s\" is checked but not enforced by this version",
-                    words[tier->balance]);
+    if (given.count > 0 && given.count != models)
+        loader_error(l, loader_line(l, section, "weights"),
+                     "weights: %zu for %zu models; expected one for each", given.count, models);
+    else if (given.count > 0 && tier->balance != CONFIG_BALANCE_WEIGHTED)
+        loader_warn(l, loader_line(l, section, "weights"),
+                    "weights have no effect without balance = \"weighted\"");
+    unsigned *weights = loader_many(l, models, sizeof *weights);
+    for (size_t m = 0; m < models; m++) {
+        weights[m] = 1;
+        if (m < given.count)
+            read_weight(l, loader_item_line(l, section, "weights", m), given.items[m],
+                        &weights[m]);
+    }
+    tier->weights = weights;
 }
 
 static void build_tier(struct loader *l, cfg_t *section, struct config_tier *tier) {
@@ -85,8 +107,8 @@ static void build_tier(struct loader *l, cfg_t *section, struct config_tier *tie
             "tier \"%s\": a client that asks for this means something else; expected a name "
             "without a slash, and not \"auto\"",
             loader_shown(l, tier->name));
-    read_balance(l, section, tier);
     struct config_slices names = loader_list(l, section, "models");
+    read_balance(l, section, names.count, tier);
     tier->models = loader_many(l, names.count, sizeof *tier->models);
     if (names.count == 0)
         loader_error(l, loader_line(l, section, NULL),
@@ -96,10 +118,6 @@ static void build_tier(struct loader *l, cfg_t *section, struct config_tier *tie
         if (check_model_name(l, loader_item_line(l, section, "models", m), "models",
                              names.items[m]))
             tier->models[tier->model_count++] = model_for_tier(l, names.items[m]);
-    if (tier->model_count > 1)
-        loader_warn(l, loader_line(l, section, "models"),
-                    "models: only the first of tier \"%s\" is asked by this version",
-                    loader_shown(l, tier->name));
 }
 
 void loader_build_tiers(struct loader *l, cfg_t *root) {
@@ -118,34 +136,4 @@ const struct config_tier *loader_tier(struct loader *l, int line, const char *ke
         loader_error(l, line, "%s: there is no tier \"%s\" (%s)", key, loader_shown(l, name),
                      LOADER_KNOWN(l, loader_config(l)->tiers, loader_config(l)->tier_count));
     return tier;
-}
-
-// --------------------------------------------------------------- classifier
-
-static void build_rule(struct loader *l, cfg_t *section, struct config_rule *rule) {
-    rule->name = loader_title(l, section);
-    loader_fill_named(l, section, "classifier", "rule", rule);
-    const char *tier = loader_text(section, "tier");
-    if (tier == NULL)
-        loader_error(l, loader_line(l, section, NULL),
-                     "rule \"%s\" has no tier; expected tier = \"NAME\"",
-                     loader_shown(l, rule->name));
-    else
-        rule->tier = loader_tier(l, loader_line(l, section, "tier"), "tier", slice_of(tier));
-}
-
-void loader_build_classifier(struct loader *l, cfg_t *root) {
-    cfg_t *section = cfg_getsec(root, "classifier");
-    struct config_classifier *c = &loader_config(l)->classifier;
-    loader_fill_named(l, section, "", "classifier", c);
-    const char *tier = loader_text(section, "default_tier");
-    if (tier != NULL)
-        c->default_tier =
-            loader_tier(l, loader_line(l, section, "default_tier"), "default_tier", slice_of(tier));
-    unsigned count = cfg_size(section, "rule");
-    struct config_rule *rules = loader_many(l, count, sizeof *rules);
-    for (unsigned i = 0; i < count; i++)
-        build_rule(l, cfg_getnsec(section, "rule", i), &rules[i]);
-    c->rules = rules;
-    c->rule_count = count;
 }

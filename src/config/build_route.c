@@ -60,22 +60,6 @@ static void check_paths(struct loader *l, cfg_t *match, const struct config_rout
                          loader_shown(l, r->match_paths.items[i]));
 }
 
-static void check_escalation(struct loader *l, cfg_t *section, const struct config_route *r) {
-    static const char *const reasons[] = {"error", "timeout",     "length",
-                                          "empty", "json_schema", "refusal"};
-    for (size_t i = 0; i < r->escalate_on.count; i++) {
-        bool known = false;
-        for (size_t k = 0; k < FARTHING_COUNT(reasons); k++)
-            known = known || slice_equal(r->escalate_on.items[i], slice_of(reasons[k]));
-        if (!known)
-            loader_error(
-                l, loader_item_line(l, section, "escalate_on", i),
-                "escalate_on: \"%s\" is not valid; expected error, timeout, length, empty, "
-                "json_schema or refusal",
-                loader_shown(l, r->escalate_on.items[i]));
-    }
-}
-
 static void read_tiers(struct loader *l, cfg_t *section, struct config_route *r) {
     struct config_slices names = loader_list(l, section, "tiers");
     r->tiers = loader_many(l, names.count, sizeof *r->tiers);
@@ -91,6 +75,7 @@ static void build_route(struct loader *l, cfg_t *section, struct config_route *r
     static const char *const scopes[] = {"tenant", "user"}; // as enum config_cache_scope
     cfg_t *match = cfg_getsec(section, "match"), *cache = cfg_getsec(section, "cache");
     r->name = loader_title(l, section);
+    r->where = loader_where(l, section, NULL);
     loader_fill_named(l, section, "", "route", r);
     loader_fill_named(l, match, "route", "match", r);
     loader_fill_named(l, cache, "route", "cache", r);
@@ -99,8 +84,8 @@ static void build_route(struct loader *l, cfg_t *section, struct config_route *r
     read_client_gone(l, section, r);
     read_guards(l, section, r);
     check_paths(l, match, r);
-    check_escalation(l, section, r);
     read_tiers(l, section, r);
+    loader_read_chain(l, section, r);
     if (r->override_model && loader_config(l)->tier_count == 0)
         loader_error(l, loader_line(l, section, "override_model"),
                      "override_model: there is no tier to decide; expected at least one section "

@@ -91,6 +91,14 @@ void loader_fill_named(struct loader *l, cfg_t *section, const char *parent, con
                        void *target);
 // The section's title, checked: names go into headers, logs and metrics.
 struct slice loader_title(struct loader *l, cfg_t *section);
+// "FILE:LINE" of a key, or of where the section begins when `key` is NULL, for
+// messages of other rooms.
+struct slice loader_where(struct loader *l, cfg_t *section, const char *key);
+// Does the file set the key, be it to an empty list?
+bool loader_given(cfg_t *section, const char *key);
+// The position of the word among the words; `count` after an error that names them.
+size_t loader_word(struct loader *l, int line, const char *key, struct slice word,
+                   const char *const *words, size_t count);
 // The position of the key's value among the words, `otherwise` when it is not
 // set, and after an error that names the words.
 size_t loader_choice(struct loader *l, cfg_t *section, const char *key, const char *const *words,
@@ -110,12 +118,16 @@ void loader_build_log(struct loader *l, cfg_t *root);
 void loader_build_providers(struct loader *l, cfg_t *root); // build_provider.c
 void loader_build_models(struct loader *l, cfg_t *root);    // build_model.c
 void loader_build_tiers(struct loader *l, cfg_t *root);
-void loader_build_classifier(struct loader *l, cfg_t *root);
 // The tier of that name, or NULL after an error.
 const struct config_tier *loader_tier(struct loader *l, int line, const char *key,
                                       struct slice name);
 void loader_build_routes(struct loader *l, cfg_t *root);  // build_route.c
 void loader_build_tenants(struct loader *l, cfg_t *root); // build_tenant.c
+void loader_build_classifier(struct loader *l, cfg_t *root); // build_rule.c
+// Texts that are searched for must not be empty: that would be found everywhere.
+void loader_check_texts(struct loader *l, cfg_t *section, const char *key);
+void loader_check_scripts(struct loader *l, cfg_t *section);
+void loader_read_chain(struct loader *l, cfg_t *section, struct config_route *r); // build_chain.c
 
 // build_guard.c
 void loader_build_tasks(struct loader *l, cfg_t *root);

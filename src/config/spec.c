@@ -134,16 +134,19 @@ static const struct spec_key retry_keys[] = {
      "First pause; doubles with each attempt, with full jitter."},
     {"backoff_max", SPEC_DURATION, 0, 0, AT(config_retry, backoff_max_ms), "8s", 0, DAY_MS,
      "Longest pause."},
-    {"budget_percent", SPEC_COUNT, 0, 1, AT(config_retry, budget_percent), "20", 0, 100,
-     "Retries at most, in percent of requests."},
+    {"budget_percent", SPEC_COUNT, 0, 0, AT(config_retry, budget_percent), "20", 0, 100,
+     "Retries at most, in percent of the requests to it, so that an outage never multiplies "
+     "traffic; a few each minute are always allowed."},
 };
 
 static const struct spec_key breaker_keys[] = {
-    {"failures", SPEC_COUNT, 0, 1, AT(config_breaker, failures), "5", 1, 1000000,
+    {"failures", SPEC_COUNT, 0, 0, AT(config_breaker, failures), "5", 1, 1000000,
      "Failures within the window that open it."},
-    {"window", SPEC_DURATION, 0, 1, AT(config_breaker, window_ms), "30s", 1, DAY_MS, "The window."},
-    {"open_for", SPEC_DURATION, 0, 1, AT(config_breaker, open_for_ms), "15s", 1, DAY_MS,
+    {"window", SPEC_DURATION, 0, 0, AT(config_breaker, window_ms), "30s", 1, DAY_MS, "The window."},
+    {"open_for", SPEC_DURATION, 0, 0, AT(config_breaker, open_for_ms), "15s", 1, DAY_MS,
      "How long until it is tried again."},
+    {"slow_call", SPEC_DURATION, 0, 0, AT(config_breaker, slow_call_ms), NULL, 1, DAY_MS,
+     "An attempt that takes longer counts as a failure; not set: none does."},
 };
 
 static const struct spec_key model_keys[] = {
@@ -170,31 +173,93 @@ static const struct spec_key model_keys[] = {
 static const struct spec_key tier_keys[] = {
     {"models", SPEC_SPECIAL, 1, 0, 0, NULL, 0, 0, "Models, each \"provider/model\", in order."},
     {"balance", SPEC_SPECIAL, 0, 0, 0, "order", 0, 0,
-     "\"order\"; \"least_inflight\", \"weighted\" and \"lowest_latency\" run as \"order\" in this "
-     "version."},
+     "Which of them is asked first: \"order\" (the first), \"least_inflight\", \"weighted\" or "
+     "\"lowest_latency\"."},
+    {"weights", SPEC_SPECIAL, 1, 0, 0, NULL, 1, 1000,
+     "balance = \"weighted\": the share of each model, as many numbers from 1 to 1000 as there are "
+     "models; not set: all the same."},
 };
 
 static const struct spec_key classifier_keys[] = {
-    {"default_tier", SPEC_SPECIAL, 0, 1, 0, NULL, 0, 0, "Tier where no rule fits."},
+    {"default_tier", SPEC_SPECIAL, 0, 0, 0, NULL, 0, 0,
+     "Where no rule fits and no model decides: the tier that \"auto\" begins with; not set: the "
+     "first of the chain."},
+    {"model", SPEC_TEXT, 0, 0, AT(config_classifier, model), NULL, 0, 0,
+     "File of a learned model, which farthingctl train wrote."},
 };
 
+// clang-format off
+#define RULE_LIST(name, field, help) \
+    {name, SPEC_LIST, 0, 0, AT(config_rule, field), NULL, 0, 0, help}
+#define RULE_RANGE(name, signal, what) \
+    UNSET("min_" name, SPEC_NUMBER, config_rule, signals[signal].min, 0, TOKENS_MAX, \
+          "At least so many " what "."), \
+    UNSET("max_" name, SPEC_NUMBER, config_rule, signals[signal].max, 0, TOKENS_MAX, \
+          "At most so many " what ".")
+// clang-format on
+
 static const struct spec_key rule_keys[] = {
-    {"keywords", SPEC_LIST, 0, 1, AT(config_rule, keywords), NULL, 0, 0, "Any of these words."},
-    {"max_input_tokens", SPEC_NUMBER, 0, 1, AT(config_rule, max_input_tokens), NULL, 0, 1000000000,
-     "At most so many tokens of input."},
-    {"min_input_tokens", SPEC_NUMBER, 0, 1, AT(config_rule, min_input_tokens), NULL, 0, 1000000000,
-     "At least so many tokens of input."},
-    {"no_tools", SPEC_FLAG, 0, 1, AT(config_rule, no_tools), NULL, 0, 0, "Without tools."},
-    {"tier", SPEC_SPECIAL, 0, 1, 0, NULL, 0, 0, "The tier that it chooses."},
+    RULE_LIST("keywords", keywords,
+              "Any of these, as whole words, in any case, in what users say (not in system or "
+              "developer messages, answers or tool results)."),
+    RULE_LIST("contains", contains, "The same, but also within words."),
+    RULE_LIST("patterns", patterns, "Any of these PCRE2 patterns is found in it."),
+    RULE_LIST("features", features, "Globs; the request's feature fits one."),
+    RULE_LIST("models", models, "Globs; the requested model fits one."),
+    RULE_LIST("prompt_versions", prompt_versions, "Globs; the prompt version fits one."),
+    RULE_LIST("scripts", scripts,
+              "Letters of any of these are in what users say: latin, greek, cyrillic, han, ... "
+              "(Unicode's names), or other."),
+    RULE_RANGE("input_tokens", CONFIG_SIGNAL_INPUT_TOKENS, "tokens of input, as estimated"),
+    RULE_RANGE("turns", CONFIG_SIGNAL_TURNS, "turns of users"),
+    RULE_RANGE("tools", CONFIG_SIGNAL_TOOLS, "tools that are offered"),
+    RULE_RANGE("tool_results", CONFIG_SIGNAL_TOOL_RESULTS, "results of tools"),
+    RULE_RANGE("images", CONFIG_SIGNAL_IMAGES, "images"),
+    RULE_RANGE("code_blocks", CONFIG_SIGNAL_CODE_BLOCKS, "fenced code blocks of users"),
+    RULE_RANGE("code_lines", CONFIG_SIGNAL_CODE_LINES, "lines in them"),
+    RULE_RANGE("questions", CONFIG_SIGNAL_QUESTIONS, "question marks of users"),
+    RULE_RANGE("numbers", CONFIG_SIGNAL_NUMBERS, "numbers that users say"),
+    RULE_RANGE("math", CONFIG_SIGNAL_MATH, "marks of mathematics that users make"),
+    RULE_RANGE("schema_bytes", CONFIG_SIGNAL_SCHEMA_BYTES, "bytes of JSON Schema for the answer"),
+    RULE_RANGE("output_tokens", CONFIG_SIGNAL_OUTPUT_TOKENS,
+               "tokens of output that the client allows; where it says nothing, neither min nor "
+               "max fits"),
+    {"no_tools", SPEC_FLAG, 0, 0, AT(config_rule, no_tools), NULL, 0, 0,
+     "true: no tools are offered; false: some are."},
+    {"json", SPEC_FLAG, 0, 0, AT(config_rule, json_output), NULL, 0, 0,
+     "true: the answer shall be JSON; false: it need not."},
+    {"tier", SPEC_SPECIAL, 0, 0, 0, NULL, 0, 0,
+     "Outcome: the tier that \"auto\" begins with. Where the route's chain lacks it, the rule is "
+     "passed over."},
+    {"route", SPEC_SPECIAL, 0, 0, 0, NULL, 0, 0, "Or: another route, with its chain."},
+    {"score", SPEC_MILLI, 0, 0, AT(config_rule, score_milli), NULL, -1000, 1000,
+     "Or: from -1 (easy) to 1 (hard): so much less is each tier's chance by the learned model; "
+     "without one it is a place in the chain, from the first to the last tier. Exactly one of the "
+     "three must be set."},
 };
 
 static const struct spec_key route_keys[] = {
     {"tiers", SPEC_SPECIAL, 1, 0, 0, NULL, 0, 0,
      "The chain for \"auto\", cheapest first; not set: all tiers in order."},
-    {"escalate_on", SPEC_LIST, 0, 1, AT(config_route, escalate_on), NULL, 0, 0,
-     "What sends a request on along the chain."},
-    {"fallback_temperature", SPEC_MILLI, 0, 1, AT(config_route, fallback_temperature_milli), NULL,
+    {"escalate_on", SPEC_SPECIAL, 1, 0, 0, "error, timeout, context", 0, 0,
+     "What sends a request on along the chain: error, timeout, length, content_filter, empty, "
+     "refusal, json, json_schema, tools, pattern, too_short, language, repetition, context."},
+    {"fallback_temperature", SPEC_MILLI, 0, 0, AT(config_route, fallback_temperature_milli), NULL,
      0, 2000, "Temperature of later attempts."},
+    {"fallback_max_output_tokens", SPEC_NUMBER, 0, 0, AT(config_route, fallback_max_output_tokens),
+     NULL, 1, TOKENS_MAX, "Cap on output of later attempts, instead of max_output_tokens."},
+    {"fallback_explain", SPEC_BOOL, 0, 0, AT(config_route, fallback_explain), "false", 0, 0,
+     "Adds an instruction to later attempts that names what was wrong."},
+    {"max_attempts", SPEC_NUMBER, 0, 0, AT(config_route, max_attempts), NULL, 1, 32,
+     "Most attempts over the whole chain."},
+    {"deadline", SPEC_DURATION, 0, 0, AT(config_route, deadline_ms), NULL, 1, DAY_MS,
+     "Most time for the whole chain."},
+    {"quality_target", SPEC_MILLI, 0, 0, AT(config_route, quality_target_milli), NULL, 0, 1000,
+     "With a learned model: the cheapest tier whose chance of a good answer is at least this is "
+     "chosen; 0.8 unless set."},
+    {"gate_streams", SPEC_SPECIAL, 0, 0, 0, "off", 0, 0,
+     "Are streams judged? \"off\": only what comes before their first byte; \"buffer\": they are "
+     "held back as a whole; \"head 200\": so many tokens are held back."},
     CAPS(config_route, caps),
     {"concise", SPEC_BOOL, 0, 0, AT(config_route, concise), "false", 0, 0,
      "Adds the instruction of concise_text to each request."},
@@ -231,6 +296,20 @@ static const struct spec_key match_keys[] = {
      "Globs; the path must fit one."},
     {"tenants", SPEC_LIST, 0, 0, AT(config_route, match_tenants), NULL, 0, 0,
      "Globs; the tenant must fit one."},
+};
+
+static const struct spec_key gate_keys[] = {
+    {"refusals", SPEC_LIST, 0, 0, AT(config_route, gate.refusals), NULL, 0, 0,
+     "PCRE2 patterns; an answer in which one is found is a refusal. Not set: built-in ones."},
+    {"must_match", SPEC_LIST, 0, 0, AT(config_route, gate.must_match), NULL, 0, 0,
+     "PCRE2 patterns; each must be found in the answer (escalate_on pattern)."},
+    {"must_not_match", SPEC_LIST, 0, 0, AT(config_route, gate.must_not_match), NULL, 0, 0,
+     "PCRE2 patterns; none may be found in the answer (escalate_on pattern)."},
+    {"min_characters", SPEC_NUMBER, 0, 0, AT(config_route, gate.min_characters), NULL, 1,
+     TOKENS_MAX, "Fewer are too short (escalate_on too_short)."},
+    {"scripts", SPEC_LIST, 0, 0, AT(config_route, gate.scripts), NULL, 0, 0,
+     "Most letters of the answer must be of these: latin, greek, cyrillic, han, ... (escalate_on "
+     "language)."},
 };
 
 static const struct spec_key route_cache_keys[] = {
@@ -332,6 +411,8 @@ static const struct spec_section sections[] = {
             "How requests of one kind are served; first match wins."),
     SECTION("match", "route", false, match_keys, "Which requests; all lists given must fit."),
     SECTION("cache", "route", false, route_cache_keys, "The route's cache policy."),
+    SECTION("gate", "route", false, gate_keys,
+            "What an answer must be like; what is not so counts as escalate_on says."),
     SECTION(
         "context", "route", true, context_keys,
         "A budget of one part of the input; its title is system, developer, history, retrieved, "

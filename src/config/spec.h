@@ -52,6 +52,6 @@ const char *spec_nearest(const struct spec_section *section, struct slice word);
 void spec_consider(const char *candidate, struct slice word, const char **best, size_t *distance);
 const char *spec_kind_expected(enum spec_kind kind); // "a duration such as 250ms, 30s, 10m"
 
-bool config_parse_milli(struct slice s, int64_t *out) FARTHING_MUST_CHECK; // value.c: "0.1" is 100
+bool config_parse_milli(struct slice s, int64_t *out) FARTHING_MUST_CHECK; // value.c: "-0.1" is -100
 
 #endif

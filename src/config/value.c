@@ -91,5 +91,9 @@ bool config_parse_rate(struct slice s, int64_t *per_minute) {
 }
 
 bool config_parse_milli(struct slice s, int64_t *out) {
-    return parse_decimal(s, 3, out);
+    bool negative = slice_starts_with(s, SLICE("-"));
+    if (!parse_decimal(slice_from(s, negative), 3, out))
+        return false;
+    *out = negative ? -*out : *out;
+    return true;
 }

@@ -239,10 +239,15 @@ static void be_brief(struct exchange *x) {
     const struct route_candidate *c = &x->candidates[x->candidate];
     if (x->route == NULL)
         return;
-    if (x->route->concise &&
-        provider_add_instruction(x->endpoint, x->doc, x->route->concise_text, x->edits, x->arena)) {
-        note_capped(x, "concise", SLICE("false"), SLICE("true"));
-        x->added_input = estimate_text(x->route->concise_text) + MESSAGE_TOKENS;
+    struct slice text = x->route->concise ? x->route->concise_text : SLICE_NONE;
+    if (x->violation_note.len > 0)
+        text = arena_printf(x->arena, "%.*s%s%.*s", SLICE_ARG(x->violation_note),
+                            text.len > 0 ? " " : "", SLICE_ARG(text));
+    if (text.len > 0 &&
+        provider_add_instruction(x->endpoint, x->doc, text, x->edits, x->arena)) {
+        if (x->route->concise)
+            note_capped(x, "concise", SLICE("false"), SLICE("true"));
+        x->added_input = estimate_text(text) + MESSAGE_TOKENS;
     }
     struct slice ceiling = effort_name(x->route->max_reasoning_effort), before;
     bool reasons = c->model != NULL && c->model->reasoning >= 0

@@ -81,11 +81,20 @@ static bool is_event_stream(struct slice type) {
     return type.len >= wanted.len && slice_equal_nocase(slice_make(type.ptr, wanted.len), wanted);
 }
 
+static int64_t attempt_ms(const struct exchange *x) {
+    return (int64_t)((clock_mono_ns() - x->attempt_started_ns) / 1000000);
+}
+
 static void on_head(void *arg, const struct attempt_head *head) {
     struct exchange *x = arg;
     exchange_enter(x);
     forget_last_answer(x);
     x->status = head->status;
+    if (head->status < 400) {
+        int64_t now = (int64_t)clock_mono_ms(), ms = attempt_ms(x);
+        breaker_answered(&x->breaker, ms, now);
+        balance_note(&x->balance, ms, now);
+    }
     x->answer_headers = arena_alloc(x->arena, (head->header_count + 1) * sizeof *x->answer_headers);
     for (size_t i = 0; i < head->header_count; i++)
         if (provider_answer_header_passes(head->headers[i].name))
@@ -150,10 +159,32 @@ static void note_attempt(struct exchange *x, const struct attempt_result *result
         x->queued_for = SLICE("provider");
 }
 
+// Whose fault was it? What says nothing of the provider counts for nothing.
+static enum breaker_outcome outcome_of(const struct attempt_result *r) {
+    if (r->end == ATTEMPT_QUEUE_TIMEOUT || r->end == ATTEMPT_BAD_REQUEST ||
+        r->end == ATTEMPT_TOO_LARGE)
+        return BREAKER_NEUTRAL;
+    if (r->end != ATTEMPT_OK || r->status >= 500)
+        return BREAKER_BAD;
+    return r->status >= 400 ? BREAKER_NEUTRAL : BREAKER_GOOD;
+}
+
+static void report(struct exchange *x, const struct attempt_result *r) {
+    const struct config_provider *p = x->candidates[x->candidate].provider;
+    int64_t now = (int64_t)clock_mono_ms();
+    enum breaker_outcome outcome = outcome_of(r);
+    int64_t first_byte_ms = r->first_byte_ms >= 0 ? r->first_byte_ms : r->latency_ms;
+    (void)breaker_report(&x->breaker, outcome, first_byte_ms, now);
+    balance_end(&x->balance);
+    if (outcome == BREAKER_GOOD)
+        retry_budget_note_good(x->flow->retry_budgets, p->name, p->retry.budget_percent, now);
+}
+
 static void on_done(void *arg, const struct attempt_result *result) {
     struct exchange *x = arg;
     exchange_enter(x);
     x->attempt = NULL;
+    report(x, result);
     note_attempt(x, result);
     if (x->reader != NULL)
         stream_done(x, result);
@@ -193,9 +224,57 @@ static void prepare(struct exchange *x) {
     };
 }
 
+// The provider is known to be down: it is not asked.
+static void pass_over(struct exchange *x) {
+    const struct attempt_result none = {.end = ATTEMPT_CONNECT_FAILED};
+    int64_t wait_ms = x->breaker.retry_after_ms;
+    note_attempt(x, &none);
+    x->attempts[x->attempt_count - 1].reason = SLICE("breaker_open");
+    x->passed_over++;
+    if (chain_next(x, CONFIG_ESCALATE_ERROR, SLICE_NONE) || chain_refuse(x))
+        return;
+    x->ended_by = ENDED_BY_PROVIDER;
+    x->reply_status = 503;
+    x->wait_s = wait_ms / 1000 + 1;
+    (void)exchange_refuse(x, API_ERROR_UPSTREAM_ERROR, SLICE_NONE,
+                          "The model %.*s has failed again and again, and is asked again in %lld s.",
+                          SLICE_ARG(x->candidates[x->candidate].name), (long long)x->wait_s);
+}
+
+static enum breaker_verdict ask_breaker(struct exchange *x, const struct route_candidate *c,
+                                        struct breaker_ticket *ticket) {
+    const struct config_breaker *b = &c->provider->breaker;
+    const struct breaker_figures figures = {b->failures, b->window_ms, b->open_for_ms,
+                                            b->slow_call_ms};
+    return breaker_admit(x->flow->breakers, c->name, &figures, (int64_t)clock_mono_ms(), ticket);
+}
+
+static bool breaker_lets_pass(struct exchange *x) {
+    return ask_breaker(x, &x->candidates[x->candidate], &x->breaker) != BREAKER_OPEN;
+}
+
+bool dispatch_is_open(struct exchange *x, const struct route_candidate *c) {
+    struct breaker_ticket ticket;
+    bool open = ask_breaker(x, c, &ticket) == BREAKER_OPEN;
+    (void)breaker_report(&ticket, BREAKER_NEUTRAL, 0, (int64_t)clock_mono_ms()); // not sent yet
+    return open;
+}
+
+static void note_client_retry(struct exchange *x) {
+    const struct config_provider *p = x->candidates[x->candidate].provider;
+    if (x->retries && x->attempt_count == 0)
+        retry_budget_note_client_retry(x->flow->retry_budgets, p->name, (int64_t)clock_mono_ms());
+}
+
 void dispatch_again(struct exchange *x) {
     static const struct attempt_events events = {on_head, on_data, on_done};
     forget_last_answer(x);
+    if (!breaker_lets_pass(x)) {
+        pass_over(x);
+        return;
+    }
+    note_client_retry(x);
+    balance_begin(x->flow->balance, x->candidates[x->candidate].name, &x->balance);
     exchange_go(x, EXCHANGE_BUYING);
     x->attempt_started_ns = clock_mono_ns();
     x->attempt = attempt_start(x->flow->upstream, &x->sent, &events, x);
@@ -223,6 +302,8 @@ void dispatch_cancel(struct exchange *x, struct slice reason) {
         x->attempts[x->attempt_count - 1].reason = reason;
         x->cancelled_after_sending = attempt_was_sent(x->attempt);
         attempt_cancel(x->attempt);
+        (void)breaker_report(&x->breaker, BREAKER_NEUTRAL, 0, (int64_t)clock_mono_ms());
+        balance_end(&x->balance);
     }
     x->attempt = NULL;
     if (x->pause != NULL)

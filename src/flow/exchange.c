@@ -27,6 +27,7 @@ static station *const joining[] = {
 };
 
 static station *const buying[] = {
+    station_classify, // how hard is it?
     station_plan,     // which models, with which caps and edits?
     station_reserve,  // can every budget bear the worst case?
     station_dispatch, // one attempt; judge, settle and record follow it
@@ -83,6 +84,7 @@ static void free_resources(struct exchange *x) {
     provider_stream_free(x->reader);
     provider_stream_free(x->observer);
     buffer_free(&x->answer);
+    buffer_free(&x->held);
     buffer_free(&x->capped);
 }
 
@@ -151,6 +153,7 @@ void exchange_release(struct exchange *x) {
     f->in_state[x->state]--;
     f->running--;
     unlink_exchange(x);
+    routing_unref(x->routing);
     config_unref(x->config);
     arena_free(x->arena);
 }
@@ -184,6 +187,7 @@ static struct exchange *exchange_new(struct flow *f, struct http_request *reques
     x->request = request;
     x->arena = arena;
     x->config = config_ref(f->config);
+    x->routing = routing_ref(f->routing);
     x->n = 1;
     x->raw_input = x->output_cap = CONFIG_UNSET;
     x->remaining = CONFIG_UNSET;

@@ -8,10 +8,13 @@
 
 #include <event2/event.h>
 
+#include "farthing/breaker.h"
 #include "farthing/budget.h"
+#include "farthing/classify.h"
 #include "farthing/estimate.h"
 #include "farthing/flight.h"
 #include "farthing/flow.h"
+#include "farthing/gate.h"
 #include "farthing/idempotency.h"
 #include "farthing/limits.h"
 #include "farthing/provider.h"
@@ -58,6 +61,10 @@ struct flow {
     struct upstream *upstream;
     struct limits_loop *limits;
     struct budgets_loop *budgets;
+    struct breakers_loop *breakers;
+    struct retry_budgets_loop *retry_budgets;
+    struct balance_loop *balance;
+    struct routing *routing;
     unsigned unestimated; // requests since the last that was estimated only to learn from it
     struct mailbox *mailbox; // the loop's
     struct store_client *store;
@@ -76,7 +83,7 @@ struct flow {
 // What the client said about this request, from headers or body metadata.
 struct attributes {
     struct slice feature, prompt_version, user, corpus_version, run, step;
-    struct slice route, tier, cache, cache_ttl, max_cost, deadline_ms, priority;
+    struct slice route, tier, quality, cache, cache_ttl, max_cost, deadline_ms, priority;
 };
 
 struct exchange {
@@ -85,6 +92,7 @@ struct exchange {
     struct arena *arena;
     struct exchange *previous, *next; // of the flow's
     const struct config *config;
+    struct routing *routing;
     enum exchange_state state;
     enum exchange_ender ended_by;
 
@@ -144,11 +152,19 @@ struct exchange {
     struct cache_entry *flight_entry;
     struct slice origin_provider, origin_model, origin_tier;
 
+    // classify
+    const struct config_tier *first_tier; // NULL: the chain's first, or what the client named
+    struct slice classifier_rule;
+    struct slice signals; // JSON, for the row
+
     // plan
     const struct config_route *route;
     struct route_candidate *candidates;
     size_t candidate_count;
     size_t candidate; // the one being tried
+    size_t first_attempt; // of it, among all attempts
+    struct slice violation_note; // for the model that is asked after a rejected answer
+    const struct gate *gate; // what answers are held against; NULL: nothing
     struct slice body; // what is sent, after splicing
     bool body_is_own;  // the exchange's; otherwise it goes with the client's request
     bool swallow_usage;
@@ -170,6 +186,8 @@ struct exchange {
 
     // reserve: given back when the exchange is recorded, at the latest
     struct run_ticket run;
+    size_t passed_over; // attempts that were none: the breaker was open
+    bool run_counted; // this attempt's tokens are among its run's
     struct budget_reservation reservation;
     config_pico reserved;  // for the row
     bool lowered_by_money; // its output cap: an answer that this cut is nobody else's
@@ -179,6 +197,9 @@ struct exchange {
     struct upstream_target target;
     struct attempt_request sent;
     struct attempt *attempt;
+    struct breaker_ticket breaker;
+    struct balance_ticket balance;
+    int64_t wait_s; // until its provider is asked again; 0: not known
     uint64_t attempt_started_ns;
     bool cancelled_after_sending; // what was walked away from may be billed
     struct event *pause; // before the next attempt, or for a client that may come back
@@ -189,6 +210,8 @@ struct exchange {
     size_t answer_header_count;
     struct slice content_type;
     struct slice retry_after, retry_after_ms, should_retry; // of the last answer
+    struct buffer held;   // events of a stream that is judged before it is given
+    bool holds;           // they go there
     struct buffer answer; // a whole answer, or the copy of a passed-through one
     bool passes_through;  // bytes go to the client as they come, uninterpreted
     bool answer_overflowed;
@@ -199,13 +222,16 @@ struct exchange {
     // judge, settle
     struct provider_answer judged;
     bool judged_whole;
+    bool rejected; // by its gate
     enum api_error error;
     int reply_status;
     struct api_usage usage;
     enum ledger_usage_source usage_source;
     int64_t output_bytes;
     bool cost_known;
-    struct money cost, retry_cost;
+    struct money cost, retry_cost; // of the last attempt, and of those before
+    bool retry_cost_unknown;
+    struct api_usage retry_usage;
     bool learned; // the estimate, from what the provider counted
     bool recorded;
 
@@ -249,6 +275,7 @@ bool station_admit(struct exchange *x);     // admit.c
 bool station_step(struct exchange *x);      // reserve.c
 bool station_recall(struct exchange *x);    // recall.c
 bool station_join(struct exchange *x);      // join.c
+bool station_classify(struct exchange *x);  // classify.c
 bool station_plan(struct exchange *x);      // plan.c
 bool station_reserve(struct exchange *x);   // reserve.c
 bool station_dispatch(struct exchange *x);  // dispatch.c
@@ -259,8 +286,25 @@ void station_record(struct exchange *x);    // record.c
 enum provider_dialect exchange_dialect(const struct exchange *x); // of the candidate being tried
 struct slice record_cache_word(const struct exchange *x); // x-farthing-cache
 
+// Asks the next model of the chain, for this reason and if there is one; false:
+// it is over. `violation`: what was wrong with the answer, in words; chain.c.
+bool chain_next(struct exchange *x, enum config_escalation why, struct slice violation);
+bool chain_has_room(const struct exchange *x); // for one more attempt, at whichever model; chain.c
+bool chain_goes_on(const struct exchange *x, enum config_escalation why); // chain_next would
+// Refuses with all that was tried, where more than one model was; chain.c.
+bool chain_refuse(struct exchange *x);
+enum config_escalation chain_reason_of_end(enum attempt_end end);
+enum config_escalation chain_reason_of_status(const struct exchange *x); // GATE_NONE: none
+const struct classifier *routing_classifier(const struct routing *r);
+const struct gate_book *routing_gates(const struct routing *r);
+// Of all attempts; false: not known.
+bool settle_total(const struct exchange *x, struct money *total);
+
 // Tries again after a pause where the policy says so; judge.c.
 bool judge_retry(struct exchange *x, enum attempt_end end, int status);
+// Holds a whole answer against what was asked for: true when another model is
+// asked instead; judge.c.
+bool judge_by_gate(struct exchange *x, struct slice answer);
 // More came of a whole answer than is kept: it is not waited for; judge.c.
 void judge_too_large(struct exchange *x);
 // Whose fault it is that an attempt ended so: the row's ended_by, and the code; judge.c.
@@ -306,6 +350,8 @@ void repeat_record(struct exchange *x, const struct cache_answer *answer, int st
 void repeat_remember(struct exchange *x, const struct cache_answer *answer);
 bool repeat_is_of_retry(const struct exchange *x, int64_t created_ms);
 void repeat_release(struct exchange *x);
+// May the tenant use this route? NULL: what no route fits; normalize.c.
+bool normalize_permits(const struct config_tenant *tenant, const struct config_route *route);
 // Many clients stand behind this tenant's name, each with a provider key of its own; normalize.c.
 bool normalize_tenant_is_shared(const struct exchange *x);
 void recall_go_on(struct exchange *x); // recall.c: the exact cache, and what follows it
@@ -358,6 +404,7 @@ void join_leave(struct exchange *x);           // a leader that gave nothing has
 
 // -------------------------------------------------------------------- others
 
+bool dispatch_is_open(struct exchange *x, const struct route_candidate *c); // its breaker
 void dispatch_again(struct exchange *x);        // dispatch.c: the same once more
 void dispatch_cancel(struct exchange *x, struct slice reason); // as the attempt's row says it
 void dispatch_client_gone(struct exchange *x);

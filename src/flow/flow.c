@@ -5,7 +5,8 @@
 #include "exchange.h"
 
 struct flow *flow_new(struct event_base *loop, struct mailbox *mailbox, const struct flow_shared *shared,
-                      const struct config *config, struct prices *prices) {
+                      const struct config *config, struct prices *prices,
+                      struct routing *routing) {
     struct flow *f = base_calloc(1, sizeof *f);
     f->loop = loop;
     f->shared = *shared;
@@ -14,12 +15,19 @@ struct flow *flow_new(struct event_base *loop, struct mailbox *mailbox, const st
     f->limits = limits_loop_new(shared->limits, loop);
     f->store = shared->store != NULL ? store_client_new(shared->store, loop) : NULL;
     f->budgets = budgets_loop_new(shared->budgets, loop, f->store);
-    flow_set_config(f, config, prices);
+    f->breakers = breakers_loop_new(shared->breakers);
+    f->retry_budgets = retry_budgets_loop_new(shared->retry_budgets);
+    f->balance = balance_loop_new(shared->balances);
+    flow_set_config(f, config, prices, routing);
     return f;
 }
 
-void flow_set_config(struct flow *f, const struct config *config, struct prices *prices) {
+void flow_set_config(struct flow *f, const struct config *config, struct prices *prices,
+                     struct routing *routing) {
     config_ref(config);
+    routing_ref(routing);
+    routing_unref(f->routing);
+    f->routing = routing;
     if (prices != NULL)
         prices_ref(prices);
     tenant_directory_free(f->tenants);
@@ -101,6 +109,10 @@ void flow_free(struct flow *f) {
     exchange_end_all(f); // purchases that outlive their clients
     limits_loop_free(f->limits);
     budgets_loop_free(f->budgets);
+    breakers_loop_free(f->breakers);
+    retry_budgets_loop_free(f->retry_budgets);
+    balance_loop_free(f->balance);
+    routing_unref(f->routing);
     store_client_free(f->store);
     upstream_free(f->upstream);
     for (size_t i = 0; i < f->spare_doc_count; i++)

@@ -19,6 +19,7 @@ static const struct {
     ATTRIBUTE(step, "step"),
     ATTRIBUTE(route, "route"),
     ATTRIBUTE(tier, "tier"),
+    ATTRIBUTE(quality, "quality"),
     ATTRIBUTE(cache, "cache"),
     ATTRIBUTE(cache_ttl, "cache-ttl"),
     {"x-farthing-max-cost-usd", "farthing_max_cost_usd", offsetof(struct attributes, max_cost)},

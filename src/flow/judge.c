@@ -36,7 +36,7 @@ bool judge_retry(struct exchange *x, enum attempt_end end, int status) {
     const struct retry_input input = {
         .end = end,
         .status = status,
-        .attempts_made = (unsigned)x->attempt_count,
+        .attempts_made = (unsigned)(x->attempt_count - x->first_attempt),
         .body_started = x->reply_begun,
         .sent = true,
         .retry_after = x->retry_after,
@@ -46,8 +46,12 @@ bool judge_retry(struct exchange *x, enum attempt_end end, int status) {
         .time_left_ms = x->deadline_ms > 0 ? x->deadline_ms - (int64_t)clock_mono_ms() : -1,
         .random = random_u64(),
     };
-    int64_t wait_ms = x->attempt_count < EXCHANGE_ATTEMPTS_MAX ? retry_decide(&policy, &input) : -1;
-    if (wait_ms < 0 || !reserve_attempt(x))
+    int64_t wait_ms = chain_has_room(x) ? retry_decide(&policy, &input) : -1;
+    const struct config_provider *p = x->candidates[x->candidate].provider;
+    // The provider's budget last: it does not take back what it gave.
+    if (wait_ms < 0 || !reserve_attempt(x) ||
+        !retry_budget_take(x->flow->retry_budgets, p->name, r->budget_percent,
+                           (int64_t)clock_mono_ms()))
         return false;
     exchange_go(x, EXCHANGE_PAUSING);
     exchange_wait(x, wait_ms, on_pause_over);
@@ -94,7 +98,7 @@ static enum verdict read_whole(struct exchange *x) {
 // ----------------------------------------------------------------- endings
 
 static void give_whole(struct exchange *x) {
-    x->judged_whole = x->judged.complete && x->status == 200;
+    x->judged_whole = x->judged.complete && x->status == 200 && !x->rejected;
     x->reply_status = x->status;
     station_settle(x);
     struct slice body = buffer_slice(&x->answer);
@@ -160,6 +164,8 @@ void judge_unanswered(struct exchange *x, const struct attempt_result *result) {
         station_record(x);
         return;
     }
+    if (x->ended_by != ENDED_BY_DEADLINE && chain_refuse(x))
+        return;
     const char *plural = x->attempt_count == 1 ? "" : "s";
     if (x->ended_by == ENDED_BY_DEADLINE)
         (void)exchange_refuse(x, error, SLICE("x-farthing-deadline-ms"),
@@ -205,10 +211,31 @@ static void refuse_redirect(struct exchange *x) {
                           SLICE_ARG(x->candidates[x->candidate].provider->name), x->status);
 }
 
+bool judge_by_gate(struct exchange *x, struct slice answer) {
+    struct json_doc *doc = json_doc_new();
+    struct error err;
+    struct gate_result result = {.reason = GATE_NONE};
+    bool own_cap = x->asked.output_cap >= 0 && !x->output_lowered;
+    if (x->gate != NULL && json_parse(doc, answer, NULL, &err))
+        result = gate_judge(x->gate, doc, own_cap, x->arena);
+    json_doc_free(doc);
+    if (result.reason == GATE_NONE)
+        return false;
+    attempt_failed_because(x, gate_reason_name(result.reason));
+    x->rejected = true; // the chain's last answer is given all the same, and not kept
+    return chain_next(x, result.reason, result.violation);
+}
+
+// Not good enough, and another model is asked.
+static bool rejects(struct exchange *x) {
+    return x->status == 200 && judge_by_gate(x, buffer_slice(&x->answer));
+}
+
 void station_judge(struct exchange *x, const struct attempt_result *result) {
     struct slice provider = x->candidates[x->candidate].provider->name;
     if (result->end != ATTEMPT_OK) {
-        if (!judge_retry(x, result->end, result->status))
+        if (!judge_retry(x, result->end, result->status) &&
+            !chain_next(x, chain_reason_of_end(result->end), SLICE_NONE))
             judge_unanswered(x, result);
         return;
     }
@@ -218,10 +245,14 @@ void station_judge(struct exchange *x, const struct attempt_result *result) {
     }
     switch (read_whole(x)) {
     case VERDICT_GOOD:
-        give_whole(x);
+        if (!rejects(x))
+            give_whole(x);
         return;
     case VERDICT_STATUS:
-        if (judge_retry(x, ATTEMPT_OK, x->status))
+        if (judge_retry(x, ATTEMPT_OK, x->status) ||
+            chain_next(x, chain_reason_of_status(x), SLICE_NONE))
+            return;
+        if (chain_reason_of_status(x) != GATE_NONE && chain_refuse(x))
             return;
         if (x->status >= 400)
             give_error(x);
@@ -231,7 +262,8 @@ void station_judge(struct exchange *x, const struct attempt_result *result) {
     case VERDICT_ERROR_IN_200:
         attempt_failed_because(x, "error_in_200");
         x->status = status_inside(x);
-        if (judge_retry(x, ATTEMPT_OK, x->status))
+        if (judge_retry(x, ATTEMPT_OK, x->status) ||
+            chain_next(x, CONFIG_ESCALATE_ERROR, SLICE_NONE) || chain_refuse(x))
             return;
         x->ended_by = ENDED_BY_PROVIDER;
         x->reply_status = x->status;
@@ -243,6 +275,8 @@ void station_judge(struct exchange *x, const struct attempt_result *result) {
         return;
     case VERDICT_NOT_JSON:
         attempt_failed_because(x, "not_json");
+        if (chain_next(x, CONFIG_ESCALATE_ERROR, SLICE_NONE) || chain_refuse(x))
+            return;
         refuse_body(x, "not a JSON object");
         return;
     }

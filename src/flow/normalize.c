@@ -51,6 +51,11 @@ static bool permitted(const struct config_tenant *tenant, struct slice route) {
     return false;
 }
 
+bool normalize_permits(const struct config_tenant *tenant, const struct config_route *route) {
+    // Where a tenant has a list, what no route fits must be on it too: as "*".
+    return permitted(tenant, route != NULL ? route->name : SLICE(""));
+}
+
 static bool find_route(struct exchange *x) {
     const struct attributes *a = &x->attributes;
     bool overrides = a->route.len > 0 || a->tier.len > 0;
@@ -76,8 +81,7 @@ static bool find_route(struct exchange *x) {
         };
         x->route = route_match(x->config, &q);
     }
-    // Where a tenant has a list, what no route fits must be on it too: as "*".
-    if (permitted(x->tenant, x->route != NULL ? x->route->name : SLICE("")))
+    if (normalize_permits(x->tenant, x->route))
         return true;
     return exchange_refuse(x, API_ERROR_ROUTE_FORBIDDEN, SLICE_NONE,
                            "Tenant %.*s may not use %s%.*s.", SLICE_ARG(x->tenant->name),
@@ -240,12 +244,23 @@ static bool compute_key(struct exchange *x) {
     return true;
 }
 
+// The route's, where the client's is not sooner.
+static void bound_deadline(struct exchange *x, int64_t ms) {
+    int64_t until = (int64_t)clock_mono_ms() + ms;
+    if (x->deadline_ms > 0 && x->deadline_ms <= until)
+        return;
+    x->deadline_ms = until;
+    x->attributes.deadline_ms = arena_printf(x->arena, "%lld", (long long)ms);
+}
+
 bool station_normalize(struct exchange *x) {
     if (!read_model(x))
         return false;
     read_options(x);
     if (!find_route(x) || !read_cache_mode(x))
         return false;
+    if (x->route != NULL && x->route->deadline_ms > 0)
+        bound_deadline(x, x->route->deadline_ms);
     x->task = config_task_for(x->config, x->attributes.feature);
     x->caps = route_caps(x->route, x->task, x->tenant);
     if (x->endpoint == API_MODELS && x->config->model_count > 0) {

@@ -59,6 +59,44 @@ static void forget_models(struct exchange *x) {
     }
 }
 
+static int64_t weight_of(const struct route_candidate *c) {
+    for (size_t i = 0; i < c->tier->model_count; i++)
+        if (c->tier->models[i] == c->model)
+            return c->tier->weights != NULL ? c->tier->weights[i] : 1;
+    return 1;
+}
+
+// One tier's models, in the order in which they are tried this time.
+static void balance_tier(struct exchange *x, struct route_candidate *c, size_t n) {
+    struct balance_candidate given[EXCHANGE_CANDIDATES_MAX];
+    struct route_candidate as_given[EXCHANGE_CANDIDATES_MAX];
+    size_t order[EXCHANGE_CANDIDATES_MAX];
+    struct slice session = x->attributes.run.len > 0 ? x->attributes.run : x->attributes.user;
+    for (size_t i = 0; i < n; i++) {
+        as_given[i] = c[i];
+        given[i] = (struct balance_candidate){
+            .name = c[i].name, .weight = weight_of(&c[i]), .open = dispatch_is_open(x, &c[i])};
+    }
+    balance_order(x->flow->balance, c->tier->balance, given, n,
+                  session.len > 0 ? balance_session(session) : 0, random_u64(),
+                  (int64_t)clock_mono_ms(), order);
+    for (size_t i = 0; i < n; i++)
+        c[i] = as_given[order[i]];
+}
+
+// A model that the client named stays the first; the tiers after it are balanced.
+static void balance_tiers(struct exchange *x) {
+    struct route_candidate *c = x->candidates;
+    for (size_t from = 0, to; from < x->candidate_count; from = to) {
+        const struct config_tier *tier = c[from].tier;
+        for (to = from + 1; to < x->candidate_count && c[to].tier == tier; to++)
+            continue;
+        size_t named = from == 0 && slice_equal(c->name, x->requested_model);
+        if (tier != NULL && tier->balance != CONFIG_BALANCE_ORDER && to - from > 1 + named)
+            balance_tier(x, c + from + named, to - from - named);
+    }
+}
+
 bool station_plan(struct exchange *x) {
     struct route_question q = {
         .endpoint = x->endpoint,
@@ -66,7 +104,7 @@ bool station_plan(struct exchange *x) {
         .tenant = x->tenant->name,
         .feature = x->attributes.feature,
         .model = x->requested_model,
-        .tier = x->attributes.tier,
+        .tier = x->first_tier != NULL ? x->first_tier->name : x->attributes.tier,
     };
     x->candidates = arena_alloc(x->arena, EXCHANGE_CANDIDATES_MAX * sizeof *x->candidates);
     struct error err;
@@ -76,7 +114,11 @@ bool station_plan(struct exchange *x) {
         return exchange_refuse(x, API_ERROR_MODEL_NOT_FOUND, SLICE("model"), "%s", err.text);
     if (x->requested_model.len == 0)
         forget_models(x);
-    if (x->body_is_json)
+    else
+        balance_tiers(x);
+    if (x->body_is_json) {
         x->edits = json_edits_new(x->doc, x->arena);
+        x->gate = gate_new(routing_gates(x->routing), x->route, x->endpoint, x->doc, x->arena);
+    }
     return caps_apply(x);
 }

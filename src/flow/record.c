@@ -50,8 +50,7 @@ static void fill_origin(const struct exchange *x, struct cost_row *row) {
 }
 
 // "provider/model", its part behind the slash, or its name at the provider.
-static bool is_what_was_asked_for(const struct exchange *x) {
-    const struct route_candidate *c = &x->candidates[x->candidate];
+static bool is_what_was_asked_for(const struct exchange *x, const struct route_candidate *c) {
     struct slice asked = x->requested_model;
     ptrdiff_t slash = slice_find_char(c->name, '/');
     return asked.len > 0 &&
@@ -59,7 +58,22 @@ static bool is_what_was_asked_for(const struct exchange *x) {
             (slash > 0 && slice_equal(asked, slice_from(c->name, (size_t)slash + 1))));
 }
 
-// What the same answer would have cost from the model that was asked for.
+// What the same answer would have cost from the model that was asked for: where
+// the choice was Farthing's, from the last of the chain, which can do it all.
+static void fill_baseline(const struct exchange *x, struct cost_row *row) {
+    if (x->candidate_count == 0)
+        return;
+    bool named = is_what_was_asked_for(x, &x->candidates[0]);
+    const struct route_candidate *c = &x->candidates[named ? 0 : x->candidate_count - 1];
+    const struct price *price =
+        price_book_find(x->flow->book, x->config, c, x->judged.service_tier);
+    row->baseline_known = price != NULL && price_covers(price, &x->usage);
+    if (!row->baseline_known)
+        return;
+    row->baseline_cost = price_cost(price, &x->usage);
+    row->saved[LEDGER_SAVED_ROUTE] = money_sub(row->baseline_cost, row->cost);
+}
+
 static void fill_savings(const struct exchange *x, struct cost_row *row) {
     if (x->hit != NULL) {
         const struct cache_answer *kept = cache_entry_answer(x->hit);
@@ -70,8 +84,7 @@ static void fill_savings(const struct exchange *x, struct cost_row *row) {
     }
     if (!x->cost_known || x->usage_source == LEDGER_USAGE_NONE)
         return;
-    row->baseline_known = is_what_was_asked_for(x);
-    row->baseline_cost = x->cost;
+    fill_baseline(x, row);
     if (x->usage.cached_tokens == 0 && x->trimmed_tokens == 0)
         return;
     const struct price *price = price_book_find(
@@ -85,6 +98,21 @@ static void fill_savings(const struct exchange *x, struct cost_row *row) {
     row->saved[LEDGER_SAVED_CAP] = money_sub(price_cost(price, &untrimmed), x->cost);
 }
 
+static struct api_usage usage_of_all(const struct exchange *x) {
+    struct api_usage sum = x->usage;
+    sum.input_tokens += x->retry_usage.input_tokens;
+    sum.output_tokens += x->retry_usage.output_tokens;
+    sum.cached_tokens += x->retry_usage.cached_tokens;
+    sum.cache_write_tokens += x->retry_usage.cache_write_tokens;
+    sum.reasoning_tokens += x->retry_usage.reasoning_tokens;
+    return sum;
+}
+
+static enum ledger_usage_source source_of_all(const struct exchange *x) {
+    bool rejected_only = x->usage_source == LEDGER_USAGE_NONE && x->retry_usage.input_tokens > 0;
+    return rejected_only ? LEDGER_USAGE_PROVIDER : x->usage_source;
+}
+
 static int64_t ms_between(uint64_t from_ns, uint64_t to_ns) {
     return (int64_t)((to_ns - from_ns) / 1000000u);
 }
@@ -94,6 +122,7 @@ void station_record(struct exchange *x) {
         return;
     x->recorded = true;
     reserve_settle(x);
+    run_leave(&x->run);
     join_leave(x);
     repeat_release(x); // after the seat
     // What was paid was paid for the last attempt.
@@ -101,6 +130,8 @@ void station_record(struct exchange *x) {
         x->attempts[x->attempt_count - 1].cost_known = x->cost_known;
         x->attempts[x->attempt_count - 1].cost = x->cost;
     }
+    struct money total;
+    bool cost_known = settle_total(x, &total);
     uint64_t now = clock_mono_ns();
     int64_t latency_ms = ms_between(x->started_ns, now);
     // Parts are rounded by themselves, and must not exceed the whole for that.
@@ -125,14 +156,16 @@ void station_record(struct exchange *x) {
         .error_code = slice_of(api_error_info(x->error)->code),
         .success = x->error == API_ERROR_NONE && x->reply_status < 400,
         .finish_reason = x->judged.finish_reason,
-        .usage = x->usage,
-        .usage_source = x->usage_source,
-        .cost_known = x->cost_known,
-        .cost = x->cost,
+        .usage = usage_of_all(x),
+        .usage_source = source_of_all(x),
+        .cost_known = cost_known,
+        .cost = total,
         .attempts = x->attempts,
         .attempt_count = x->attempt_count,
         .retry_cost = x->retry_cost,
         .cache = record_cache_word(x),
+        .classifier_rule = x->classifier_rule,
+        .signals = x->signals,
         .ended_by = ender_word(x->ended_by),
         .refused_by = x->refused_by,
         .queued_for = x->queued_for,
@@ -149,6 +182,6 @@ void station_record(struct exchange *x) {
     fill_savings(x, &row);
     ledger_record(x->flow->shared.ledger, &row);
     if (x->usage_source == LEDGER_USAGE_PROVIDER || x->usage_source == LEDGER_USAGE_ESTIMATED)
-        (void)limits_pass_settle(&x->pass, x->usage.input_tokens + x->usage.output_tokens);
+        (void)limits_pass_settle(&x->pass, row.usage.input_tokens + row.usage.output_tokens);
     exchange_go(x, EXCHANGE_SETTLED);
 }

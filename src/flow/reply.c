@@ -52,9 +52,11 @@ size_t reply_headers(struct exchange *x, struct api_header out[REPLY_HEADERS_MAX
         add(out, &count, SLICE("x-farthing-attempts"),
             arena_printf(x->arena, "%zu", attempts));
     // A stream's figures are not known when its head is sent.
-    bool known = x->joined || (x->cost_known && (x->reader == NULL || x->hit != NULL));
+    struct money total;
+    bool all_known = settle_total(x, &total);
+    bool known = x->joined || (all_known && (x->reader == NULL || x->hit != NULL));
     if (known)
-        add(out, &count, SLICE("x-farthing-cost-usd"), money_text(x, x->cost));
+        add(out, &count, SLICE("x-farthing-cost-usd"), money_text(x, total));
     if (x->hit != NULL && cache_entry_answer(x->hit)->cost_known)
         add(out, &count, SLICE("x-farthing-saved-usd"),
             money_text(x, (struct money){cache_entry_answer(x->hit)->cost_pico}));
@@ -74,7 +76,9 @@ size_t reply_headers(struct exchange *x, struct api_header out[REPLY_HEADERS_MAX
     bool may_pass = x->error == API_ERROR_SHUTTING_DOWN ||
                     ((x->error == API_ERROR_UPSTREAM_ERROR || x->error == API_ERROR_UPSTREAM_TIMEOUT) &&
                      x->reply_status >= 500);
-    if (may_pass && x->retry_after.len == 0 && !slice_equal(x->should_retry, SLICE("false")))
+    if (x->wait_s > 0)
+        add(out, &count, SLICE("Retry-After"), arena_printf(x->arena, "%lld", (long long)x->wait_s));
+    else if (may_pass && x->retry_after.len == 0 && !slice_equal(x->should_retry, SLICE("false")))
         add(out, &count, SLICE("Retry-After"), SLICE("1"));
     add(out, &count, SLICE("Content-Type"), x->content_type);
     // The tenant's own limits stand in place of those of the provider's account.

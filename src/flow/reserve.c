@@ -360,9 +360,9 @@ config_pico reserve_remaining(struct exchange *x) {
 void reserve_settle(struct exchange *x) {
     bool bought = x->hit == NULL && (x->usage_source == LEDGER_USAGE_PROVIDER ||
                                      x->usage_source == LEDGER_USAGE_ESTIMATED);
-    if (bought)
+    if (bought && !x->run_counted)
         run_settle(&x->run, x->usage.input_tokens + x->usage.output_tokens);
-    run_leave(&x->run);
+    x->run_counted = x->run_counted || bought;
     if (x->reservation.state != BUDGET_HELD && x->reservation.state != BUDGET_WAITING)
         return;
     struct budget_settled settled = {.remaining = CONFIG_UNSET};

@@ -115,6 +115,11 @@ static void settle_purchase(struct exchange *x) {
         x->cost.pico = x->reserved;
 }
 
+bool settle_total(const struct exchange *x, struct money *total) {
+    *total = money_add(x->cost, x->retry_cost);
+    return x->cost_known && !x->retry_cost_unknown;
+}
+
 void station_settle(struct exchange *x) {
     if (x->recorded || x->hit != NULL)
         return; // what comes from the cache uses none of the tenant's tokens

@@ -3,18 +3,24 @@
 // no two answers' bytes mix in one stream.
 #include "exchange.h"
 
+enum {
+    HELD_BYTES_MAX = 64 << 20, // as of a whole answer; what is longer is not judged
+    STATUS_OF_AN_ERROR = 502,  // where a stream says of itself that it failed
+};
+
 void stream_open(struct exchange *x) {
     const struct provider_stream_options options = {
         .dialect = exchange_dialect(x),
         .endpoint = x->endpoint,
         .swallow_usage = x->swallow_usage,
-        .assemble = x->cacheable || x->claim != NULL || x->leads,
+        .assemble = x->gate != NULL || x->cacheable || x->claim != NULL || x->leads,
         .n = x->n,
         // Under a key it is kept, however long it is (0: as long as can be).
         .max_answer_bytes = x->claim != NULL ? 0 : (size_t)x->config->cache.max_entry_bytes,
     };
     provider_stream_free(x->reader);
     x->reader = provider_stream_new(&options);
+    x->holds = x->gate != NULL && x->route->gate_streams != CONFIG_GATE_OFF;
 }
 
 enum { OBSERVED_EVENT_BYTES_MAX = 64 << 20 }; // an image is one event, and its usage is in it
@@ -57,6 +63,7 @@ static void settle_stream(struct exchange *x) {
 void stream_summary(struct exchange *x, struct buffer *line) {
     struct json_writer w;
     char text[MONEY_TEXT_MAX];
+    struct money total;
     BUFFER_LITERAL(line, ": farthing ");
     json_write_start(&w, line);
     json_object_begin(&w);
@@ -67,8 +74,8 @@ void stream_summary(struct exchange *x, struct buffer *line) {
     json_key(&w, SLICE("cache"));
     json_put_string(&w, record_cache_word(x));
     json_key(&w, SLICE("cost_usd"));
-    if (x->cost_known)
-        json_put_string(&w, slice_make(text, money_format(x->cost, text)));
+    if (settle_total(x, &total))
+        json_put_string(&w, slice_make(text, money_format(total, text)));
     else
         json_put_null(&w);
     json_key(&w, SLICE("input_tokens"));
@@ -86,8 +93,81 @@ static void write_summary(struct exchange *x) {
     buffer_free(&line);
 }
 
+// What the events so far say, as a gate judges a beginning.
+static struct slice text_so_far(struct exchange *x) {
+    struct buffer text = {0};
+    struct slice rest = buffer_slice(&x->held), line;
+    struct json_doc *doc = json_doc_new();
+    struct error err;
+    while (slice_split(&rest, '\n', &line)) {
+        if (!slice_starts_with(line, SLICE("data:")) ||
+            !json_parse(doc, slice_trim(slice_from(line, 5)), NULL, &err))
+            continue;
+        json_ref choice = json_at(doc, json_get(doc, JSON_ROOT, SLICE("choices")), 0);
+        json_ref delta = json_get(doc, choice != JSON_NONE ? choice : JSON_ROOT, SLICE("delta"));
+        const json_ref places[] = {json_get(doc, delta, SLICE("content")),
+                                   json_get(doc, delta, SLICE("text")),
+                                   json_get(doc, choice, SLICE("text")), delta};
+        for (size_t i = 0; i < FARTHING_COUNT(places); i++)
+            if (places[i] != JSON_NONE && json_type_of(doc, places[i]) == JSON_STRING) {
+                buffer_append(&text, json_string(doc, places[i], x->arena));
+                break;
+            }
+    }
+    json_doc_free(doc);
+    struct slice found = arena_copy(x->arena, buffer_slice(&text));
+    buffer_free(&text);
+    return found;
+}
+
+static void note_first_token(struct exchange *x) {
+    if (x->first_token_ns == 0 && provider_stream_state(x->reader)->first_token)
+        x->first_token_ns = clock_mono_ns();
+}
+
+// From here on its client has it.
+static void let_go(struct exchange *x) {
+    struct slice held = buffer_slice(&x->held);
+    x->holds = false;
+    note_first_token(x);
+    join_publish(x, held);
+    reply_begin(x);
+    reply_stream(x, held);
+    buffer_clear(&x->held);
+}
+
+static void reject(struct exchange *x, const struct gate_result *result) {
+    settle_stream(x); // as far as it came
+    dispatch_cancel(x, slice_of(gate_reason_name(result->reason)));
+    x->rejected = true;
+    const struct attempt_result over = {.end = ATTEMPT_TOTAL_TIMEOUT};
+    if (!chain_next(x, result->reason, result->violation))
+        judge_unanswered(x, &over); // its deadline, a moment ago
+}
+
+// The head of a held stream is judged when it is there; 4 bytes count as a token.
+// A bad one is given all the same where there is no other model.
+static void judge_head(struct exchange *x) {
+    int64_t bytes = provider_stream_state(x->reader)->output_bytes;
+    if (x->gate == NULL || x->route->gate_streams != CONFIG_GATE_HEAD ||
+        bytes / 4 < x->route->gate_head_tokens)
+        return;
+    struct gate_result result = gate_judge_text(x->gate, text_so_far(x), x->arena);
+    if (result.reason != GATE_NONE && chain_goes_on(x, result.reason))
+        reject(x, &result);
+    else
+        let_go(x);
+}
+
 static void on_emit(void *arg, enum provider_emit kind, struct slice bytes) {
     struct exchange *x = arg;
+    // An error before its first byte is none of its client's affair yet.
+    if (!x->reply_begun && provider_stream_state(x->reader)->is_error)
+        x->holds = true;
+    if (x->holds) {
+        buffer_append(&x->held, bytes);
+        return;
+    }
     if (kind == PROVIDER_EMIT_DONE && x->route != NULL && x->route->stream_summary) {
         settle_stream(x);
         reply_begin(x);
@@ -125,8 +205,25 @@ void stream_data(struct exchange *x, struct slice bytes) {
         end_broken(x, ATTEMPT_TOO_LARGE, err.text);
         return;
     }
-    if (x->first_token_ns == 0 && provider_stream_state(x->reader)->first_token)
-        x->first_token_ns = clock_mono_ns();
+    if (x->holds) {
+        bool too_long = x->held.len > HELD_BYTES_MAX;
+        if (too_long)
+            let_go(x);
+        else
+            judge_head(x);
+        return;
+    }
+    note_first_token(x);
+}
+
+static void attempt_reason(struct exchange *x, struct slice reason) {
+    x->attempts[x->attempt_count - 1].reason = reason;
+}
+
+static void forget_reader(struct exchange *x) {
+    provider_stream_free(x->reader);
+    x->reader = NULL;
+    buffer_clear(&x->held);
 }
 
 // Nothing of it has reached the client: it may be bought again.
@@ -136,10 +233,10 @@ static void never_began(struct exchange *x, const struct attempt_result *result)
         as.end = ATTEMPT_TRUNCATED;
         as.detail = SLICE("the stream ended before its first event");
     }
-    x->attempts[x->attempt_count - 1].reason = slice_of(attempt_end_name(as.end));
-    provider_stream_free(x->reader);
-    x->reader = NULL;
-    if (!judge_retry(x, as.end, as.status))
+    attempt_reason(x, slice_of(attempt_end_name(as.end)));
+    forget_reader(x);
+    if (!judge_retry(x, as.end, as.status) &&
+        !chain_next(x, chain_reason_of_end(as.end), SLICE_NONE))
         judge_unanswered(x, &as);
 }
 
@@ -158,16 +255,63 @@ bool stream_is_done(const struct exchange *x) {
     return x->reader != NULL && provider_stream_state(x->reader)->done;
 }
 
+// It failed before its client had any of it: as an answer that is an error.
+static bool goes_on_after_error(struct exchange *x) {
+    attempt_reason(x, SLICE("error_in_200"));
+    bool said_nothing = provider_stream_state(x->reader)->output_bytes == 0;
+    if (said_nothing && judge_retry(x, ATTEMPT_OK, STATUS_OF_AN_ERROR)) {
+        forget_reader(x);
+        return true;
+    }
+    if (chain_next(x, CONFIG_ESCALATE_ERROR, SLICE_NONE))
+        return true;
+    if (!said_nothing || x->candidate == 0)
+        return false; // it is given as it stands
+    forget_reader(x);
+    return chain_refuse(x);
+}
+
+static bool goes_on_after_break(struct exchange *x, const struct attempt_result *result) {
+    if (result->end == ATTEMPT_OK)
+        attempt_reason(x, slice_of(attempt_end_name(ATTEMPT_TRUNCATED)));
+    return chain_next(x, chain_reason_of_end(result->end), SLICE_NONE);
+}
+
+// Also of what its client has already: it is not kept for others.
+static bool goes_on_after_gate(struct exchange *x) {
+    struct buffer answer = {0};
+    bool goes_on = false;
+    if (provider_stream_answer(x->reader, &answer)) {
+        settle_stream(x);
+        goes_on = judge_by_gate(x, buffer_slice(&answer));
+    }
+    buffer_free(&answer);
+    return goes_on;
+}
+
+// A stream of which everything is there. True: another model is asked, or it was refused.
+static bool goes_on(struct exchange *x, bool whole, const struct attempt_result *result) {
+    if (x->holds && provider_stream_state(x->reader)->is_error)
+        return goes_on_after_error(x);
+    if (x->holds && !whole)
+        return goes_on_after_break(x, result);
+    return whole && x->gate != NULL && goes_on_after_gate(x);
+}
+
 void stream_done(struct exchange *x, const struct attempt_result *result) {
     if (result->end == ATTEMPT_OK) // else an event that was begun is a broken one
         provider_stream_end(x->reader, on_emit, x);
-    if (!x->reply_begun) {
-        never_began(x, result);
-        return;
-    }
     const struct provider_stream_state *state = provider_stream_state(x->reader);
     // Some servers end a whole answer without [DONE].
     bool whole = state->done || (result->end == ATTEMPT_OK && state->answer.complete);
+    if (!x->reply_begun && x->held.len == 0) {
+        never_began(x, result);
+        return;
+    }
+    if (goes_on(x, whole, result))
+        return;
+    if (x->holds)
+        let_go(x);
     if (!whole) {
         log_write(LOG_WARNING, "%.*s: provider %.*s: stream cut: %s: %.*s", SLICE_ARG(x->id),
                   SLICE_ARG(x->candidates[x->candidate].provider->name),
@@ -180,7 +324,7 @@ void stream_done(struct exchange *x, const struct attempt_result *result) {
         x->ended_by = ENDED_BY_PROVIDER;
         x->error = API_ERROR_UPSTREAM_ERROR;
     }
-    x->judged_whole = state->answer.complete && !state->is_error;
+    x->judged_whole = state->answer.complete && !state->is_error && !x->rejected;
     struct buffer answer = {0};
     if (x->judged_whole && provider_stream_answer(x->reader, &answer))
         remember(x, buffer_slice(&answer));

@@ -48,6 +48,8 @@ static const struct row_field fields[] = {
     {"saved_usd", ROW_SAVED, 0, "TEXT", false, "By lever; levers that saved nothing are left out."},
     {"cache", ROW_TEXT, AT(cache), "TEXT", false, "As in x-farthing-cache."},
     {"classifier_rule", ROW_TEXT, AT(classifier_rule), "TEXT", false, "The rule that decided."},
+    {"signals", ROW_RAW, AT(signals), "TEXT", false,
+     "What the classifier saw, as an object; null: it was not asked."},
     {"latency_ms", ROW_LONG, AT(latency_ms), "INTEGER", false,
      "From first byte in to last byte out."},
     {"ttft_ms", ROW_LONG_OR_NULL, AT(ttft_ms), "INTEGER", false,

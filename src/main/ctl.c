@@ -22,7 +22,17 @@ static bool read_option(struct ctl_call *call, int argc, char **argv, int *i) {
         const char *name;
         const char **value;
     } with_value[] = {
-        {"--admin", &call->admin}, {"--tenant", &call->tenant}, {"--reason", &call->reason}};
+        {"--admin", &call->admin},
+        {"--tenant", &call->tenant},
+        {"--reason", &call->reason},
+        {"--out", &call->out},
+        {"--model", &call->model},
+        {"--svg", &call->svg},
+        {"--folds", &call->folds},
+        {"--seed", &call->seed},
+        {"--small-price", &call->small_price},
+        {"--large-price", &call->large_price},
+    };
     const char *option = argv[*i];
     for (size_t k = 0; k < FARTHING_COUNT(with_value); k++)
         if (strcmp(option, with_value[k].name) == 0)

@@ -7,13 +7,15 @@
 
 #include "farthing/json.h"
 
-enum { CTL_OK = 0, CTL_FAILED = 1, CTL_USAGE = 2, CTL_WORDS_MAX = 8 };
+enum { CTL_OK = 0, CTL_FAILED = 1, CTL_USAGE = 2, CTL_WORDS_MAX = 64 };
 
 // What stood on the command line.
 struct ctl_call {
     const char *admin; // HOST:PORT
     bool json, from_stdin;
     const char *tenant, *reason; // NULL: not given
+    // Of train, classify and eval; NULL: not given.
+    const char *out, *model, *svg, *folds, *seed, *small_price, *large_price;
     const char *words[CTL_WORDS_MAX + 1];
     size_t word_count;
 };
@@ -27,7 +29,14 @@ bool ctl_ask(const char *admin, const char *path, const struct buffer *body,
 int ctl_run(struct ctl_call *call);
 void ctl_write_usage(FILE *out);
 
-enum { CTL_MAY_TENANT = 1, CTL_MAY_REASON = 2, CTL_MAY_STDIN = 4 };
+enum { CTL_MAY_TENANT = 1, CTL_MAY_REASON = 2, CTL_MAY_STDIN = 4,
+       CTL_MAY_OUT = 8, CTL_MAY_MODEL = 16, CTL_MAY_PROVE = 32 };
+
+// A list in an answer.
+struct ctl_table {
+    const char *list;                 // the answer's member
+    const struct ctl_column *columns; // and how it is shown
+};
 
 struct ctl_command {
     const char *name[2]; // "budgets", "top-up"
@@ -36,8 +45,7 @@ struct ctl_command {
     unsigned may;       // options
     int (*run)(const struct ctl_command *command, struct ctl_call *call);
     const char *path;
-    const char *list;                 // the answer's member
-    const struct ctl_column *columns; // and how it is shown
+    const struct ctl_table *tables; // of the answer; the last has no list
 };
 
 // ctl_run.c: the exit status.
@@ -45,12 +53,18 @@ int ctl_run_status(const struct ctl_command *command, struct ctl_call *call);
 int ctl_run_list(const struct ctl_command *command, struct ctl_call *call);
 int ctl_run_budget(const struct ctl_command *command, struct ctl_call *call);
 int ctl_run_key(const struct ctl_command *command, struct ctl_call *call);
+int ctl_run_breaker(const struct ctl_command *command, struct ctl_call *call);
+// ctl_learn.c
+int ctl_run_train(const struct ctl_command *command, struct ctl_call *call);
+int ctl_run_classify(const struct ctl_command *command, struct ctl_call *call);
+int ctl_run_eval(const struct ctl_command *command, struct ctl_call *call);
 int ctl_refuse_words(const struct ctl_command *command); // says how it is used
 
 // ctl_print.c
 enum ctl_format {
     CTL_TEXT,
     CTL_RIGHT,  // a number or an amount
+    CTL_SIGNED, // a number that may be -1 without being unset
     CTL_AGE,    // milliseconds as 1.2s
     CTL_FLAG,   // yes, or nothing
     CTL_OF,     // member and second: 3/20

@@ -79,17 +79,51 @@ static const struct ctl_column run_columns[] = {
     {0},
 };
 
+static const struct ctl_column breaker_columns[] = {
+    {"BREAKER", "name", CTL_TEXT, NULL},
+    {"STATE", "state", CTL_TEXT, NULL},
+    {"FAILED", "failures", CTL_OF, "calls"},
+    {"OPENED AT", "opened_at", CTL_TEXT, NULL},
+    {"RETRY IN", "retry_in_ms", CTL_AGE, NULL},
+    {"OPENED", "opened", CTL_RIGHT, NULL},
+    {0},
+};
+static const struct ctl_column retry_budget_columns[] = {
+    {"PROVIDER", "provider", CTL_TEXT, NULL},
+    {"RETRIES LEFT", "left", CTL_SIGNED, NULL},
+    {"RETRIES", "retries", CTL_RIGHT, NULL},
+    {"CLIENTS' RETRIES", "client_retries", CTL_RIGHT, NULL},
+    {"DENIED", "denied", CTL_RIGHT, NULL},
+    {0},
+};
+static const struct ctl_column model_columns[] = {
+    {"MODEL", "name", CTL_TEXT, NULL},
+    {"INFLIGHT", "inflight", CTL_RIGHT, NULL},
+    {"FIRST BYTE MS", "latency_ms", CTL_RIGHT, NULL},
+    {"MEASURED AGO", "measured_ms_ago", CTL_AGE, NULL},
+    {0},
+};
+static const struct ctl_table breaker_tables[] = {
+    {"breakers", breaker_columns},
+    {"retry_budgets", retry_budget_columns},
+    {"models", model_columns},
+    {0},
+};
+
 #define LIST(name, help, may, columns)                                                             \
-    {{name, ""}, "", help, 0, 0, may, ctl_run_list, "/" name, name, columns}
+    {{name, ""}, "", help, 0, 0, may, ctl_run_list, "/" name,                                      \
+     (const struct ctl_table[]){{name, columns}, {0}}}
 #define BUDGET(verb, arguments, help, most)                                                        \
     {{"budgets", verb}, arguments, help, 2, most, CTL_MAY_REASON, ctl_run_budget,                  \
-     "/budgets/" verb, NULL, NULL}
+     "/budgets/" verb, NULL}
 #define KEY(verb, help)                                                                            \
     {{"keys", verb}, " sha256:HEX | --stdin | --tenant NAME", help, 0, 1,                          \
-     CTL_MAY_TENANT | CTL_MAY_REASON | CTL_MAY_STDIN, ctl_run_key, "/keys/" verb, NULL, NULL}
+     CTL_MAY_TENANT | CTL_MAY_REASON | CTL_MAY_STDIN, ctl_run_key, "/keys/" verb, NULL}
+#define OFFLINE(name, arguments, help, may, run)                                                   \
+    {{name, ""}, arguments, help, 1, CTL_WORDS_MAX, may, run, NULL, NULL}
 
 static const struct ctl_command commands[] = {
-    {{"status", ""}, "", "how it is, in figures", 0, 0, 0, ctl_run_status, "/status", NULL, NULL},
+    {{"status", ""}, "", "how it is, in figures", 0, 0, 0, ctl_run_status, "/status", NULL},
     LIST("budgets", "what is spent, reserved and left", CTL_MAY_TENANT, budget_columns),
     BUDGET("top-up", " TENANT BUDGET [VALUE] AMOUNT", "more in this window", 5),
     BUDGET("reset", " TENANT BUDGET [VALUE]", "forget what this window spent", 3),
@@ -98,11 +132,22 @@ static const struct ctl_command commands[] = {
     LIST("limits", "who runs and who waits", CTL_MAY_TENANT, limits_columns),
     LIST("inflight", "the requests that run now", CTL_MAY_TENANT, inflight_columns),
     LIST("providers", "requests at each provider", 0, provider_columns),
+    {{"breakers", ""}, "", "which models are not asked now, and who may retry", 0, 0, 0,
+     ctl_run_list, "/breakers", breaker_tables},
+    {{"breakers", "reset"}, " PROVIDER/MODEL", "ask it again at once", 1, 1, CTL_MAY_REASON,
+     ctl_run_breaker, "/breakers/reset", NULL},
     LIST("runs", "what workflow runs have taken", CTL_MAY_TENANT, run_columns),
     LIST("keys", "clients' keys and which are blocked", CTL_MAY_TENANT, key_columns),
     KEY("block", "refuse a key, or a tenant, at once"),
     KEY("unblock", "and let it in again"),
     LIST("audit", "the last changes by operators", 0, audit_columns),
+    OFFLINE("train", " --out MODEL FILE...", "learn from rows of prompt, small_ok and large_ok",
+            CTL_MAY_OUT, ctl_run_train),
+    OFFLINE("classify", " --model MODEL FILE...", "how hard each prompt is", CTL_MAY_MODEL,
+            ctl_run_classify),
+    OFFLINE("eval", " [--model MODEL | --folds N [--seed N]] [--svg FILE] FILE...",
+            "what routing by a model is worth on rows with labels", CTL_MAY_MODEL | CTL_MAY_PROVE,
+            ctl_run_eval),
 };
 
 // ------------------------------------------------------------------------- finding
@@ -116,6 +161,13 @@ static bool takes_options(const struct ctl_command *c, const struct ctl_call *ca
         {call->tenant != NULL, CTL_MAY_TENANT, "--tenant"},
         {call->reason != NULL, CTL_MAY_REASON, "--reason"},
         {call->from_stdin, CTL_MAY_STDIN, "--stdin"},
+        {call->out != NULL, CTL_MAY_OUT, "--out"},
+        {call->model != NULL, CTL_MAY_MODEL, "--model"},
+        {call->svg != NULL, CTL_MAY_PROVE, "--svg"},
+        {call->folds != NULL, CTL_MAY_PROVE, "--folds"},
+        {call->seed != NULL, CTL_MAY_PROVE, "--seed"},
+        {call->small_price != NULL, CTL_MAY_PROVE, "--small-price"},
+        {call->large_price != NULL, CTL_MAY_PROVE, "--large-price"},
     };
     for (size_t i = 0; i < FARTHING_COUNT(options); i++)
         if (options[i].given && !(c->may & options[i].bit)) {
@@ -170,6 +222,9 @@ void ctl_write_usage(FILE *out) {
                  (c->may & CTL_MAY_REASON) ? " [--reason TEXT]" : "");
         fprintf(out, "  %s\n      %s\n", left, c->help);
     }
+    fputs("\ntrain, classify and eval work without a proxy; \"-\" is standard input. eval also\n"
+          "takes --small-price and --large-price, of a request (1 and 20 unless said).\n",
+          out);
     fputs("\nThe admin address is 127.0.0.1:4001 unless --admin or FARTHING_ADMIN says otherwise.\n"
           "FARTHING_OPERATOR (or USER) is noted in the audit of what is changed.\n",
           out);

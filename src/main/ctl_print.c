@@ -129,6 +129,9 @@ static void put_cell(struct buffer *out, const struct json_doc *doc, json_ref ro
     case CTL_RIGHT:
         put_value(out, doc, value);
         break;
+    case CTL_SIGNED:
+        buffer_append(out, json_raw(doc, value));
+        break;
     case CTL_AGE:
         put_age(out, doc, value);
         break;
@@ -150,7 +153,8 @@ static void put_cell(struct buffer *out, const struct json_doc *doc, json_ref ro
 }
 
 static bool is_right(enum ctl_format format) {
-    return format == CTL_RIGHT || format == CTL_AGE || format == CTL_OF || format == CTL_RATE;
+    return format == CTL_RIGHT || format == CTL_SIGNED || format == CTL_AGE || format == CTL_OF ||
+           format == CTL_RATE;
 }
 
 static void print_padding(size_t width) {

@@ -44,9 +44,14 @@ int ctl_run_status(const struct ctl_command *command, struct ctl_call *call) {
 }
 
 static void show_list(const struct ctl_command *command, const struct json_doc *doc) {
-    json_ref list = json_get(doc, JSON_ROOT, slice_of(command->list));
-    if (list != JSON_NONE)
-        ctl_print_table(doc, list, command->columns);
+    for (const struct ctl_table *t = command->tables; t->list != NULL; t++) {
+        json_ref list = json_get(doc, JSON_ROOT, slice_of(t->list));
+        if (list == JSON_NONE)
+            continue;
+        if (t > command->tables)
+            putchar('\n');
+        ctl_print_table(doc, list, t->columns);
+    }
     if (json_is_true(doc, json_get(doc, JSON_ROOT, SLICE("incomplete"))))
         fputs("farthingctl: not all workers answered in time: there may be more\n", stderr);
 }
@@ -125,6 +130,19 @@ int ctl_run_budget(const struct ctl_command *command, struct ctl_call *call) {
     put_member(&w, "budget", call->words[1]);
     put_member(&w, "value", n == 3 ? call->words[2] : NULL);
     put_member(&w, "amount", has_amount ? call->words[n] : NULL);
+    put_member(&w, "reason", call->reason);
+    json_object_end(&w);
+    int code = ask_and_show(command, call, command->path, &body, show_deed);
+    buffer_free(&body);
+    return code;
+}
+
+int ctl_run_breaker(const struct ctl_command *command, struct ctl_call *call) {
+    struct buffer body = {0};
+    struct json_writer w;
+    json_write_start(&w, &body);
+    json_object_begin(&w);
+    put_member(&w, "name", call->words[0]);
     put_member(&w, "reason", call->reason);
     json_object_end(&w);
     int code = ask_and_show(command, call, command->path, &body, show_deed);

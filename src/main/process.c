@@ -1,6 +1,7 @@
 // Process life: what all workers share is made here, signals arrive here, and
 // the admin address is served here, on the main thread's own loop.
 #include "process.h"
+#include "farthing/breaker.h"
 
 #include <event2/event.h>
 #include <event2/thread.h>
@@ -33,6 +34,10 @@ struct process {
     struct runs *runs;
     struct estimator *estimator;
     struct key_blocks *blocks;
+    struct routing *routing;
+    struct breakers *breakers;
+    struct retry_budgets *retry_budgets;
+    struct balances *balances;
     struct cache *records, *recent;
     struct idempotency *claims;
     struct store_client *client; // the main loop's
@@ -108,6 +113,22 @@ static bool open_money(struct process *p) {
     return p->blocks != NULL || fail(&err);
 }
 
+static void declare_models(struct process *p, const struct config *config) {
+    for (size_t i = 0; i < config->model_count; i++) {
+        breakers_declare(p->breakers, config->models[i].name);
+        balances_declare(p->balances, config->models[i].name);
+    }
+}
+
+static bool open_routing(struct process *p) {
+    struct buffer messages = {0};
+    p->routing = routing_new(p->config, &messages);
+    if (messages.len > 0)
+        fwrite(messages.ptr, 1, messages.len, stderr);
+    buffer_free(&messages);
+    return p->routing != NULL;
+}
+
 static bool open_state(struct process *p) {
     struct error err;
     char *path = slice_dup(p->config->store.path);
@@ -142,6 +163,10 @@ static bool open_state(struct process *p) {
     p->flights = flights_new(&(struct flights_options){.join_bytes = SHARED_STREAM_BYTES});
     if (!open_money(p))
         return false;
+    p->breakers = breakers_new();
+    p->retry_budgets = retry_budgets_new();
+    p->balances = balances_new();
+    declare_models(p, p->config);
     p->shared = (struct flow_shared){
         .cache = p->cache,
         .store = p->store,
@@ -152,6 +177,9 @@ static bool open_state(struct process *p) {
         .budgets = p->budgets,
         .runs = p->runs,
         .estimator = p->estimator,
+        .breakers = p->breakers,
+        .retry_budgets = p->retry_budgets,
+        .balances = p->balances,
         .blocks = p->blocks,
         .records = p->records,
         .claims = p->claims,
@@ -202,6 +230,9 @@ static bool open_admin(struct process *p) {
         .blocks = p->blocks,
         .upstream = p->upstream,
         .inflight = {ask_workers, p, p->config->server.workers},
+        .breakers = p->breakers,
+        .retry_budgets = p->retry_budgets,
+        .balances = p->balances,
     };
     p->admin = admin_new(&sources, p->config);
     struct http_handler handler = admin_handler(p->admin);
@@ -224,6 +255,7 @@ static bool start_workers(struct process *p) {
         .shared = &p->shared,
         .config = p->config,
         .prices = p->prices,
+        .routing = p->routing,
         .tls = p->tls,
         .ports = p->ports,
         .main = p->loop,
@@ -286,23 +318,45 @@ static void reload_tls(struct process *p, const struct config *config) {
     p->tls = tls;
 }
 
+static void log_lines(enum log_level level, struct slice lines) {
+    struct slice line;
+    while (slice_split(&lines, '\n', &line))
+        if (line.len > 0)
+            log_write(level, "%.*s", SLICE_ARG(line));
+}
+
+// The file, and what is made of it for choosing and judging. NULL, with the old one
+// in place, where either is no good.
+static const struct config *read_again(struct process *p, struct routing **routing) {
+    struct buffer messages = {0};
+    const struct config *config = config_load(p->path, &messages);
+    if (config != NULL) {
+        buffer_clear(&messages);
+        *routing = routing_new(config, &messages);
+        if (*routing == NULL) {
+            config_unref(config);
+            config = NULL;
+        } else {
+            log_lines(LOG_WARNING, buffer_slice(&messages));
+        }
+    }
+    if (config == NULL) {
+        log_write(LOG_ERROR, "reload failed, the old configuration stays:");
+        log_lines(LOG_ERROR, buffer_slice(&messages));
+        admin_reload_failed(p->admin, buffer_slice(&messages));
+    }
+    buffer_free(&messages);
+    return config;
+}
+
 static void reload(struct process *p) {
+    struct routing *routing = NULL;
     ledger_reopen(p->ledger);
     if (p->path == NULL)
         return;
-    struct buffer messages = {0};
-    const struct config *config = config_load(p->path, &messages);
-    if (config == NULL) {
-        log_write(LOG_ERROR, "reload failed, the old configuration stays:");
-        struct slice rest = buffer_slice(&messages), line;
-        while (slice_split(&rest, '\n', &line))
-            if (line.len > 0)
-                log_write(LOG_ERROR, "%.*s", SLICE_ARG(line));
-        admin_reload_failed(p->admin, buffer_slice(&messages));
-        buffer_free(&messages);
+    const struct config *config = read_again(p, &routing);
+    if (config == NULL)
         return;
-    }
-    buffer_free(&messages);
     for (size_t i = 0; i < config->warnings.count; i++)
         log_write(LOG_WARNING, "%.*s", SLICE_ARG(config->warnings.items[i]));
     warn_of_what_needs_a_restart(p->config, config);
@@ -311,7 +365,10 @@ static void reload(struct process *p) {
         prices = prices_ref(p->prices);
     reload_tls(p, config);
     for (unsigned i = 0; i < p->worker_count; i++)
-        worker_set_config(p->workers[i], config, prices, p->tls);
+        worker_set_config(p->workers[i], config, prices, routing, p->tls);
+    declare_models(p, config);
+    routing_unref(p->routing);
+    p->routing = routing;
     limits_configure(p->limits, config);
     budgets_configure(p->budgets, config);
     admin_set_config(p->admin, config);
@@ -392,6 +449,10 @@ static void clean_up(struct process *p) {
     upstream_shared_free(p->upstream);
     limits_free(p->limits);
     flights_free(p->flights);
+    routing_unref(p->routing);
+    breakers_free(p->breakers);
+    retry_budgets_free(p->retry_budgets);
+    balances_free(p->balances);
     http_tls_unref(p->tls);
     prices_unref(p->prices);
     config_unref(p->config);
@@ -419,6 +480,14 @@ static void say_hello(const struct process *p, const char *hello) {
 }
 
 bool process_check(const struct config *config, struct error *err) {
+    struct buffer messages = {0};
+    struct routing *routing = routing_new(config, &messages);
+    if (messages.len > 0)
+        fwrite(messages.ptr, 1, messages.len, stderr);
+    buffer_free(&messages);
+    routing_unref(routing);
+    if (routing == NULL)
+        return error_set(err, "the configuration's patterns or its classifier cannot be used");
     if (config->server.tls_certificate.len > 0) {
         struct http_tls *tls = load_tls(config, err);
         if (tls == NULL)
@@ -443,7 +512,7 @@ int process_run(const struct config *config, const char *path, const char *hello
         fprintf(stderr, "farthing: at most %d addresses can be listened on\n", ADDRESSES_MAX);
     if (ok)
         watch_signals(&p);
-    ok = ok && open_state(&p) && open_tls(&p) && open_admin(&p) && start_workers(&p);
+    ok = ok && open_routing(&p) && open_state(&p) && open_tls(&p) && open_admin(&p) && start_workers(&p);
     if (ok) {
         admin_set_state(p.admin, ADMIN_SERVING);
         say_hello(&p, hello);

@@ -24,6 +24,7 @@ struct worker_options {
     const struct flow_shared *shared;
     const struct config *config;
     struct prices *prices;
+    struct routing *routing;
     struct http_tls *tls;
     const uint16_t *ports;   // by address: 0, or what an earlier worker was given
     struct event_base *main; // is told when the worker has ended
@@ -35,7 +36,7 @@ struct worker *worker_new(const struct worker_options *options, uint16_t *bound_
                           struct error *err);
 bool worker_start(struct worker *w);
 void worker_set_config(struct worker *w, const struct config *config, struct prices *prices,
-                       struct http_tls *tls);
+                       struct routing *routing, struct http_tls *tls);
 // Answers once, whatever becomes of the worker.
 void worker_ask_inflight(struct worker *w, struct admin_inflight_answer *answer);
 void worker_drain(struct worker *w); // ends by itself when nothing runs any more

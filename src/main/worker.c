@@ -72,7 +72,7 @@ struct worker *worker_new(const struct worker_options *o, uint16_t *bound, struc
     http_limits_of(o->config, &limits);
     w->loop = event_base_new();
     w->mailbox = mailbox_new(w->loop);
-    w->flow = flow_new(w->loop, w->mailbox, o->shared, o->config, o->prices);
+    w->flow = flow_new(w->loop, w->mailbox, o->shared, o->config, o->prices, o->routing);
     struct http_handler handler = flow_handler(w->flow);
     w->server = http_server_new(w->loop, &limits, &handler);
     w->tls = o->tls != NULL ? http_tls_ref(o->tls) : NULL;
@@ -117,6 +117,7 @@ struct order {
     void (*carry_out)(struct worker *w, struct order *o);
     const struct config *config;
     struct prices *prices;
+    struct routing *routing;
     struct http_tls *tls;
     struct admin_inflight_answer *answer;
 };
@@ -129,6 +130,7 @@ static void on_order(struct mail *m) {
         admin_inflight_put(o->answer, SLICE_NONE); // nothing runs here any more
     config_unref(o->config);
     prices_unref(o->prices);
+    routing_unref(o->routing);
     http_tls_unref(o->tls);
     free(o);
 }
@@ -145,7 +147,7 @@ static void take_config(struct worker *w, struct order *o) {
     struct http_limits limits;
     http_limits_of(o->config, &limits);
     http_server_set_limits(w->server, &limits);
-    flow_set_config(w->flow, o->config, o->prices);
+    flow_set_config(w->flow, o->config, o->prices, o->routing);
     if (o->tls == NULL)
         return;
     http_server_set_tls(w->server, o->tls);
@@ -184,10 +186,11 @@ void worker_ask_inflight(struct worker *w, struct admin_inflight_answer *answer)
 }
 
 void worker_set_config(struct worker *w, const struct config *config, struct prices *prices,
-                       struct http_tls *tls) {
+                       struct routing *routing, struct http_tls *tls) {
     struct order *o = order_new(w, take_config);
     o->config = config_ref(config);
     o->prices = prices != NULL ? prices_ref(prices) : NULL;
+    o->routing = routing_ref(routing);
     o->tls = tls != NULL ? http_tls_ref(tls) : NULL;
     mailbox_post(w->mailbox, &o->mail);
 }

@@ -1,4 +1,4 @@
-"""The admin address and farthingctl: live figures, budgets, blocked keys, audit."""
+"""The admin address and farthingctl: live figures, budgets, blocked keys, breakers, audit."""
 import hashlib
 import json
 import re
@@ -105,8 +105,11 @@ def begin(f, text, name="a", **more):
     (["budgets", "--reason", "x"], "takes no --reason"),
     (["budgets", "--tenant"], "--tenant needs a value"),
     (["keys", "block"], "usage: farthingctl keys block"),
+    (["breakers", "reset"], "usage: farthingctl breakers reset PROVIDER/MODEL"),
+    (["breakers", "reset", "a/b", "c/d"], "usage: farthingctl breakers reset"),
+    (["breakers", "--tenant", "a"], "takes no --tenant"),
     (["keys", "block", "sha256:" + "0" * 64, "--tenant", "a"], "usage: farthingctl keys block"),
-    (["a"] * 9, "one word too many"),
+    (["a"] * 65, "one word too many"),
 ])
 def test_wrong_usage(words, said):
     done = ctl(None, *words)
@@ -122,7 +125,7 @@ def test_help_names_every_command():
     shown = subprocess.run([FARTHINGCTL, "--help"], capture_output=True, text=True, timeout=20)
     assert shown.returncode == 0
     for word in ("status", "budgets top-up", "budgets freeze", "limits", "inflight", "providers", "runs",
-                 "keys block", "keys unblock", "audit"):
+                 "keys block", "keys unblock", "audit", "breakers", "breakers reset PROVIDER/MODEL"):
         assert f"\n  {word}" in shown.stdout
 
 
@@ -387,6 +390,70 @@ def test_without_tenants_a_key_can_be_blocked_too(provider, farthing):
 def test_standard_input_holds_one_key(start, stdin):
     done = ctl(start(extra=tenant("a")), "keys", "block", "--stdin", stdin=stdin)
     assert done.returncode == 1 and "one line" in done.stderr
+
+
+# ---------------------------------------------------------------------- breakers
+
+BREAKER = 'breaker { failures = 2 window = "60s" open_for = "60s" }'
+MODEL = "openai/gpt-4o-mini"
+
+
+def breaker(f):
+    return next(b for b in ctl_json(f, "breakers")["breakers"] if b["name"] == MODEL)
+
+
+@pytest.fixture
+def broken(provider, start):
+    """A proxy whose provider failed until the breaker opened, and is well again."""
+    provider.answer = lambda r, c: reply(c, 500, body=b'{"error":{"message":"no"}}')
+    f = start(provider=BREAKER)
+    assert f.post(body=question("1")).status >= 500
+    provider.answer = chat_answer
+    return f
+
+
+def test_breakers_are_shown(provider, start):
+    f = start(provider=BREAKER)
+    assert (breaker(f)["state"], breaker(f)["opened_at"], breaker(f)["retry_in_ms"]) == ("closed", None, None)
+    assert f.post().status == 200
+    assert (breaker(f)["calls"], breaker(f)["failures"]) == (1, 0)
+    model = next(m for m in ctl_json(f, "breakers")["models"] if m["name"] == MODEL)
+    assert model["inflight"] == 0 and model["latency_ms"] >= 0
+    budgets = ctl_json(f, "breakers")["retry_budgets"]
+    assert [(b["provider"], b["retries"], b["denied"]) for b in budgets] == [("openai", 0, 0)]
+    breakers, retries, models = ctl_ok(f, "breakers").split("\n\n")
+    assert re.search(rf"^{MODEL} +closed +0/1 +- +- +0$", breakers, re.M)
+    assert re.search(r"^openai +3\.\d+ +0 +0 +0$", retries, re.M)
+    assert re.search(rf"^{MODEL} +0 +\d+\.\d+ +\d+\.\ds$", models, re.M)
+
+
+def test_an_open_breaker_is_reset(provider, broken):
+    asked = len(provider.requests)
+    assert breaker(broken)["state"] == "open" and 0 < breaker(broken)["retry_in_ms"] <= 60000
+    refused = broken.post(body=question("2"))
+    assert refused.status == 503 and int(refused.headers["Retry-After"]) > 0 and len(provider.requests) == asked
+    assert broken.rows(2)[1]["attempts"][0]["reason"] == "breaker_open"
+    said = ctl_ok(broken, "breakers", "reset", MODEL, "--reason", "they said so")
+    assert f"breakers.reset {MODEL}" in said and "state open -> closed" in said
+    assert breaker(broken)["state"] == "closed" and breaker(broken)["opened"] == 1
+    assert broken.post(body=question("2")).status == 200
+    line = ctl_json(broken, "audit")["audit"][0]
+    assert (line["action"], line["what"], line["reason"]) == ("breakers.reset", MODEL, "they said so")
+
+
+def test_a_breaker_that_is_not_there(start):
+    done = ctl(start(), "breakers", "reset", "openai/gpt-4o-mini2")
+    assert done.returncode == 1 and f'did you mean "{MODEL}"?' in done.stderr
+
+
+def test_breakers_in_the_metrics(broken):
+    def gauge():
+        with urllib.request.urlopen(broken.admin + "/metrics", timeout=20) as answer:
+            return re.search(r'^farthing_breaker_state\{.*model="gpt-4o-mini"\} (\d)$',
+                             answer.read().decode(), re.M).group(1)
+    assert gauge() == "2"
+    ctl_ok(broken, "breakers", "reset", MODEL)
+    assert gauge() == "0"
 
 
 # ------------------------------------------------------------------------- audit

@@ -34,6 +34,9 @@ struct scene {
     struct runs *runs;
     struct key_blocks *blocks;
     struct upstream_shared *upstream;
+    struct breakers *breakers;           // these three: NULL unless a test makes them
+    struct retry_budgets *retry_budgets;
+    struct balances *balances;
     const struct config *config;
     struct admin_inflight_source inflight;
     struct admin *admin;
@@ -93,6 +96,9 @@ static inline void scene_open(struct scene *s, bool stored) {
         .blocks = s->blocks,
         .upstream = s->upstream,
         .inflight = s->inflight,
+        .breakers = s->breakers,
+        .retry_budgets = s->retry_budgets,
+        .balances = s->balances,
     };
     s->admin = admin_new(&sources, s->config);
     const struct http_limits limits = {1 << 20, 8192, 50, 1000, 1000, 1000, 1000, 65536, 0};
@@ -115,6 +121,9 @@ static inline void scene_close(struct scene *s) {
     limits_free(s->limits);
     flights_free(s->flights);
     upstream_shared_free(s->upstream);
+    breakers_free(s->breakers);
+    retry_budgets_free(s->retry_budgets);
+    balances_free(s->balances);
 }
 
 // Not opened yet.

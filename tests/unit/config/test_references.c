@@ -29,7 +29,7 @@ static const struct refusal references[] = {
      "known: small"},
     {PROVIDER "route \"r\" { tiers = {\"x\"} }", 2, "no tier \"x\"", "none is declared"},
     {PROVIDER TIER "classifier {\n\n rule \"r\" {\n keywords = {\"a\"} } }", 5,
-     "rule \"r\" has no tier", "tier = \"NAME\""},
+     "rule \"r\" has no outcome", "tier = \"NAME\""},
     {"\nprovider \"q\" {\n\n api_key = \"k\"\n}\n", 2, "provider \"q\" has no base_url",
      "https://"},
     {"provider \"a/b\" { base_url = \"http://h\" }", 1, "provider \"a/b\"", "without a slash"},

@@ -151,7 +151,8 @@ static void thousandths(void **state) {
     (void)state;
     static const struct value values[] = {
         {"0", 0},      {"0.1", 100}, {"2", 2000},     {"0.001", 1},
-        {"0.0010", 1}, {".7", 700},  {"0.0001", BAD}, {"-0.1", BAD},
+        {"0.0010", 1}, {".7", 700},  {"0.0001", BAD}, {"-0.1", -100},
+        {"-1", -1000}, {"-", BAD},   {"--1", BAD},    {"+1", BAD},
         {"", BAD},     {".", BAD},   {"a", BAD},      {"9223372036854775807", BAD},
     };
     check(config_parse_milli, values, FARTHING_COUNT(values));

@@ -13,6 +13,7 @@
 #include "farthing/flow.h"
 #include "farthing/http.h"
 #include "loopback.h"
+#include "routing.h"
 
 // SHA-256 of "k".
 #define KEY_DIGEST "8254c329a92850f6d539dd376f4816ee2764517da5e0235514af433164480d7a"
@@ -106,6 +107,7 @@ static inline void open_shared(struct world *w, bool stored) {
         .runs = runs_open(NULL, &err),
         .estimator = estimator_new(),
     };
+    share_providers(&w->shared);
     limits_configure(w->shared.limits, w->config);
     budgets_configure(w->shared.budgets, w->config);
 }
@@ -118,7 +120,7 @@ static inline struct world *world_make(const char *file, const char *tenant, boo
     w->config = configure(port, "", file, tenant);
     open_shared(w, stored);
     w->mailbox = mailbox_new(w->loop);
-    w->flow = flow_new(w->loop, w->mailbox, &w->shared, w->config, NULL);
+    w->flow = flow_of(w->loop, w->mailbox, &w->shared, w->config);
     w->server = serve(w, flow_handler(w->flow), &w->port);
     w->status = 200;
     return w;
@@ -147,6 +149,7 @@ static inline void world_free(struct world *w) {
     flow_free(w->flow);
     http_server_free(w->provider);
     budgets_visit(w->shared.budgets, assert_nothing_reserved, NULL);
+    unshare_providers(&w->shared);
     cache_free(w->shared.cache);
     upstream_shared_free(w->shared.upstream);
     budgets_close(w->shared.budgets);

@@ -11,6 +11,7 @@
 #include "farthing/demo.h"
 #include "farthing/flow.h"
 #include "loopback.h"
+#include "routing.h"
 
 enum { TURNS_MAX = 24, WORDS = 4 }; // by then every case has come to its own end
 
@@ -28,6 +29,7 @@ struct world {
     struct budgets *budgets;
     struct runs *runs;
     struct estimator *estimator;
+    struct flow_shared shared;
     struct mailbox *mailbox;
     const struct config *config;
     struct mock *mock;
@@ -82,7 +84,7 @@ static struct world *world_new(const char *route) {
     budgets_configure(w->budgets, w->config);
     w->runs = runs_open(NULL, &err);
     w->estimator = estimator_new();
-    struct flow_shared shared = {
+    w->shared = (struct flow_shared){
         .cache = w->cache,
         .ledger = w->ledger,
         .upstream = w->upstream,
@@ -92,7 +94,8 @@ static struct world *world_new(const char *route) {
         .runs = w->runs,
         .estimator = w->estimator,
     };
-    w->flow = flow_new(w->loop, w->mailbox, &shared, w->config, NULL);
+    share_providers(&w->shared);
+    w->flow = flow_of(w->loop, w->mailbox, &w->shared, w->config);
     w->server = serve(w, flow_handler(w->flow), &w->port);
     return w;
 }
@@ -133,6 +136,7 @@ static void world_end(struct world *w, int64_t expected_rows) {
     cache_free(w->cache);
     upstream_shared_free(w->upstream);
     assert_nothing_is_held(w);
+    unshare_providers(&w->shared);
     budgets_close(w->budgets);
     runs_close(w->runs);
     estimator_free(w->estimator);
@@ -285,7 +289,7 @@ static void the_configuration_may_change_at_any_moment(void **state) {
             SLICE("provider \"other\" { base_url = \"http://127.0.0.1:1\" api_key = \"k\" }"), "b.conf",
             &messages);
         assert_non_null(other);
-        flow_set_config(w->flow, other, NULL);
+        flow_reload(w->flow, other);
         config_unref(w->config); // the exchange holds the one that it started with
         w->config = other;
         settle_down(w);

@@ -219,7 +219,7 @@ static void what_the_file_changes_is_part_of_the_key(void **state) {
         uint16_t port;
         w->provider = serve(w, (struct http_handler){on_request, NULL, w}, &port);
         const struct config *after = configure(port, reloads[i].model, reloads[i].file, "");
-        flow_set_config(w->flow, after, NULL);
+        flow_reload(w->flow, after);
         config_unref(w->config);
         w->config = after;
         assert_int_equal(chat(w, CHAT(COLD)), 200);

@@ -83,7 +83,7 @@ static size_t end_after(int turns, enum disk_ending ending, const char *request)
         seen += count_reserving(w);
     }
     if (ending == RELOAD)
-        flow_set_config(w->flow, w->config, NULL);
+        flow_reload(w->flow, w->config);
     if (ending == CLIENT_LEAVES || ending == LEADER_LEAVES)
         close(fds[0]);
     if (ending != PROXY_STOPS)

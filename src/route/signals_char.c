@@ -1,0 +1,164 @@
+// Which code point is of which class: a table of ranges, spread out once over the
+// first plane, so that a character costs one look-up.
+//
+// Scripts are Unicode's, of letters and the marks that belong to one; digits and
+// marks that all scripts share are WORD. Gaps within a script's block are closed
+// where only its own punctuation or nothing lies in them.
+#include "signals_char.h"
+
+#include <pthread.h>
+
+enum {
+    WORD = 0,
+    LATIN = CONFIG_SCRIPT_LATIN + 1,
+    GREEK = CONFIG_SCRIPT_GREEK + 1,
+    CYRILLIC = CONFIG_SCRIPT_CYRILLIC + 1,
+    ARMENIAN = CONFIG_SCRIPT_ARMENIAN + 1,
+    HEBREW = CONFIG_SCRIPT_HEBREW + 1,
+    ARABIC = CONFIG_SCRIPT_ARABIC + 1,
+    DEVANAGARI = CONFIG_SCRIPT_DEVANAGARI + 1,
+    BENGALI = CONFIG_SCRIPT_BENGALI + 1,
+    GURMUKHI = CONFIG_SCRIPT_GURMUKHI + 1,
+    GUJARATI = CONFIG_SCRIPT_GUJARATI + 1,
+    TAMIL = CONFIG_SCRIPT_TAMIL + 1,
+    TELUGU = CONFIG_SCRIPT_TELUGU + 1,
+    KANNADA = CONFIG_SCRIPT_KANNADA + 1,
+    MALAYALAM = CONFIG_SCRIPT_MALAYALAM + 1,
+    SINHALA = CONFIG_SCRIPT_SINHALA + 1,
+    THAI = CONFIG_SCRIPT_THAI + 1,
+    LAO = CONFIG_SCRIPT_LAO + 1,
+    TIBETAN = CONFIG_SCRIPT_TIBETAN + 1,
+    MYANMAR = CONFIG_SCRIPT_MYANMAR + 1,
+    GEORGIAN = CONFIG_SCRIPT_GEORGIAN + 1,
+    ETHIOPIC = CONFIG_SCRIPT_ETHIOPIC + 1,
+    KHMER = CONFIG_SCRIPT_KHMER + 1,
+    HAN = CONFIG_SCRIPT_HAN + 1,
+    HIRAGANA = CONFIG_SCRIPT_HIRAGANA + 1,
+    KATAKANA = CONFIG_SCRIPT_KATAKANA + 1,
+    HANGUL = CONFIG_SCRIPT_HANGUL + 1,
+    OTHER = CONFIG_SCRIPT_OTHER + 1,
+};
+_Static_assert(CONFIG_SCRIPT_COUNT <= 0x1F, "a script fits its bits");
+
+static const struct {
+    uint16_t first, last;
+    uint8_t script;
+} letters[] = {
+    {0x0030, 0x0039, WORD},  {0x0041, 0x005A, LATIN}, {0x005F, 0x005F, WORD},
+    {0x0061, 0x007A, LATIN},
+    {0x00AA, 0x00AA, LATIN}, {0x00B5, 0x00B5, GREEK}, {0x00BA, 0x00BA, LATIN},
+    {0x00C0, 0x00D6, LATIN}, {0x00D8, 0x00F6, LATIN}, {0x00F8, 0x02AF, LATIN},
+    {0x02B0, 0x02C6, WORD}, {0x02C7, 0x02C7, OTHER}, {0x02C8, 0x02D1, WORD},
+    {0x02E0, 0x02E4, WORD}, {0x02EC, 0x02EE, WORD}, {0x0300, 0x036F, WORD},
+    {0x0370, 0x037F, GREEK}, {0x0386, 0x03E1, GREEK}, {0x03E2, 0x03EF, OTHER},
+    {0x03F0, 0x03FF, GREEK}, {0x0400, 0x0481, CYRILLIC}, {0x0483, 0x0489, WORD},
+    {0x048A, 0x052F, CYRILLIC}, {0x0531, 0x0559, ARMENIAN}, {0x0560, 0x0588, ARMENIAN},
+    {0x0591, 0x05F2, HEBREW}, {0x0610, 0x061A, ARABIC}, {0x0620, 0x065F, ARABIC},
+    {0x0660, 0x0669, WORD}, {0x066E, 0x06EF, ARABIC}, {0x06F0, 0x06F9, WORD},
+    {0x06FA, 0x06FF, ARABIC}, {0x0710, 0x074F, OTHER}, {0x0750, 0x077F, ARABIC},
+    {0x0780, 0x086A, OTHER}, {0x0870, 0x088E, ARABIC}, {0x0898, 0x08FF, ARABIC},
+    {0x0900, 0x0963, DEVANAGARI}, {0x0966, 0x096F, WORD}, {0x0971, 0x097F, DEVANAGARI},
+    {0x0980, 0x09E3, BENGALI}, {0x09E6, 0x09EF, WORD}, {0x09F0, 0x09F1, BENGALI},
+    {0x09FC, 0x09FE, BENGALI}, {0x0A01, 0x0A5E, GURMUKHI}, {0x0A66, 0x0A6F, WORD},
+    {0x0A70, 0x0A75, GURMUKHI}, {0x0A81, 0x0AE3, GUJARATI}, {0x0AE6, 0x0AEF, WORD},
+    {0x0AF9, 0x0AFF, GUJARATI}, {0x0B01, 0x0B71, OTHER}, {0x0B82, 0x0BD7, TAMIL},
+    {0x0BE6, 0x0BEF, WORD}, {0x0C00, 0x0C63, TELUGU}, {0x0C66, 0x0C6F, WORD},
+    {0x0C80, 0x0CE3, KANNADA}, {0x0CE6, 0x0CEF, WORD}, {0x0CF1, 0x0CF2, KANNADA},
+    {0x0D00, 0x0D4E, MALAYALAM}, {0x0D54, 0x0D57, MALAYALAM}, {0x0D5F, 0x0D63, MALAYALAM},
+    {0x0D66, 0x0D6F, WORD}, {0x0D7A, 0x0D7F, MALAYALAM}, {0x0D81, 0x0DDF, SINHALA},
+    {0x0DE6, 0x0DEF, WORD}, {0x0DF2, 0x0DF3, SINHALA}, {0x0E01, 0x0E3A, THAI},
+    {0x0E40, 0x0E4E, THAI}, {0x0E50, 0x0E59, WORD}, {0x0E81, 0x0ECD, LAO}, {0x0ED0, 0x0ED9, WORD},
+    {0x0EDC, 0x0EDF, LAO}, {0x0F00, 0x0F00, TIBETAN}, {0x0F18, 0x0F19, TIBETAN},
+    {0x0F20, 0x0F29, WORD}, {0x0F35, 0x0F39, TIBETAN}, {0x0F3E, 0x0FBC, TIBETAN},
+    {0x0FC6, 0x0FC6, TIBETAN}, {0x1000, 0x103F, MYANMAR}, {0x1040, 0x1049, WORD},
+    {0x1050, 0x108F, MYANMAR}, {0x1090, 0x1099, WORD}, {0x109A, 0x109D, MYANMAR},
+    {0x10A0, 0x10FA, GEORGIAN}, {0x10FC, 0x10FC, WORD}, {0x10FD, 0x10FF, GEORGIAN},
+    {0x1100, 0x11FF, HANGUL}, {0x1200, 0x135F, ETHIOPIC}, {0x1380, 0x138F, ETHIOPIC},
+    {0x13A0, 0x1773, OTHER}, {0x1780, 0x17D3, KHMER}, {0x17D7, 0x17D7, KHMER},
+    {0x17DC, 0x17DD, KHMER}, {0x17E0, 0x17E9, WORD}, {0x180B, 0x1C7D, OTHER},
+    {0x1C80, 0x1C88, CYRILLIC}, {0x1C90, 0x1CBF, GEORGIAN}, {0x1CD0, 0x1CFA, OTHER},
+    {0x1D00, 0x1D25, LATIN}, {0x1D26, 0x1D2A, GREEK}, {0x1D2B, 0x1D2B, CYRILLIC},
+    {0x1D2C, 0x1D61, WORD}, {0x1D62, 0x1D65, LATIN}, {0x1D66, 0x1D6A, GREEK},
+    {0x1D6B, 0x1D77, LATIN}, {0x1D78, 0x1D78, WORD}, {0x1D79, 0x1D9A, LATIN},
+    {0x1D9B, 0x1DFF, WORD}, {0x1E00, 0x1EFF, LATIN}, {0x1F00, 0x1FBE, GREEK},
+    {0x1FC2, 0x1FCC, GREEK}, {0x1FD0, 0x1FDB, GREEK}, {0x1FE0, 0x1FEC, GREEK},
+    {0x1FF2, 0x1FFC, GREEK}, {0x2090, 0x209C, LATIN}, {0x20D0, 0x20F0, WORD},
+    {0x2126, 0x2126, GREEK}, {0x212A, 0x212B, LATIN}, {0x2183, 0x2183, OTHER},
+    {0x2184, 0x2184, LATIN}, {0x2C00, 0x2C5F, OTHER},
+    {0x2C60, 0x2C7C, LATIN}, {0x2C7D, 0x2C7D, WORD}, {0x2C7E, 0x2C7F, LATIN},
+    {0x2C80, 0x2CF3, OTHER}, {0x2D00, 0x2D2D, GEORGIAN}, {0x2D30, 0x2D7F, OTHER},
+    {0x2D80, 0x2DDE, ETHIOPIC}, {0x2DE0, 0x2DFF, WORD}, {0x2E2F, 0x2E2F, OTHER},
+    {0x3005, 0x3007, HAN}, {0x302A, 0x302D, HAN}, {0x302E, 0x302F, HANGUL},
+    {0x3031, 0x303C, OTHER}, {0x3041, 0x3096, HIRAGANA}, {0x3099, 0x309A, WORD},
+    {0x309D, 0x309F, HIRAGANA}, {0x30A1, 0x30FA, KATAKANA}, {0x30FC, 0x30FF, KATAKANA},
+    {0x3105, 0x312F, OTHER}, {0x3131, 0x318E, HANGUL}, {0x31A0, 0x31BF, OTHER},
+    {0x31F0, 0x31FF, KATAKANA}, {0x3400, 0x4DBF, HAN}, {0x4E00, 0x9FFF, HAN},
+    {0xA000, 0xA62B, OTHER}, {0xA640, 0xA66E, CYRILLIC}, {0xA66F, 0xA67D, WORD},
+    {0xA67F, 0xA69B, CYRILLIC}, {0xA69C, 0xA69F, WORD}, {0xA6A0, 0xA6F1, OTHER},
+    {0xA717, 0xA71F, WORD}, {0xA722, 0xA76F, LATIN}, {0xA770, 0xA770, WORD},
+    {0xA771, 0xA787, LATIN}, {0xA788, 0xA788, WORD}, {0xA78B, 0xA7D9, LATIN},
+    {0xA7F2, 0xA7F4, WORD}, {0xA7F5, 0xA7F7, LATIN}, {0xA7F8, 0xA7F9, WORD},
+    {0xA7FA, 0xA7FF, LATIN}, {0xA800, 0xA8C5, OTHER}, {0xA8D0, 0xA8F1, WORD},
+    {0xA8F2, 0xA8F7, DEVANAGARI}, {0xA8FB, 0xA8FB, DEVANAGARI}, {0xA8FD, 0xA8FF, DEVANAGARI},
+    {0xA900, 0xA909, WORD}, {0xA90A, 0xA953, OTHER}, {0xA960, 0xA97C, HANGUL},
+    {0xA980, 0xA9CF, OTHER}, {0xA9D0, 0xA9D9, WORD}, {0xA9E0, 0xA9EF, MYANMAR},
+    {0xA9F0, 0xA9F9, WORD}, {0xA9FA, 0xA9FE, MYANMAR}, {0xAA00, 0xAA4D, OTHER},
+    {0xAA50, 0xAA59, WORD}, {0xAA60, 0xAA76, MYANMAR}, {0xAA7A, 0xAA7F, MYANMAR},
+    {0xAA80, 0xAAF6, OTHER}, {0xAB01, 0xAB2E, ETHIOPIC}, {0xAB30, 0xAB5A, LATIN},
+    {0xAB5C, 0xAB5F, WORD}, {0xAB60, 0xAB64, LATIN}, {0xAB65, 0xAB65, GREEK},
+    {0xAB66, 0xAB68, LATIN}, {0xAB69, 0xAB69, WORD}, {0xAB70, 0xABED, OTHER},
+    {0xABF0, 0xABF9, WORD}, {0xAC00, 0xD7FB, HANGUL}, {0xF900, 0xFAD9, HAN},
+    {0xFB00, 0xFB06, LATIN}, {0xFB13, 0xFB17, ARMENIAN}, {0xFB1D, 0xFB4F, HEBREW},
+    {0xFB50, 0xFBB1, ARABIC}, {0xFBD3, 0xFD3D, ARABIC}, {0xFD50, 0xFDC7, ARABIC},
+    {0xFDF0, 0xFDFB, ARABIC}, {0xFE00, 0xFE0F, WORD}, {0xFE20, 0xFE2F, WORD},
+    {0xFE70, 0xFEFC, ARABIC}, {0xFF10, 0xFF19, WORD}, {0xFF21, 0xFF3A, LATIN},
+    {0xFF41, 0xFF5A, LATIN}, {0xFF66, 0xFF6F, KATAKANA}, {0xFF70, 0xFF70, OTHER},
+    {0xFF71, 0xFF9F, KATAKANA}, {0xFFA0, 0xFFDC, HANGUL},
+};
+
+// Operators, superscripts, double-struck letters.
+static const uint16_t math[][2] = {
+    {0x00AC, 0x00AC}, {0x00B1, 0x00B3}, {0x00B9, 0x00B9}, {0x00D7, 0x00D7}, {0x00F7, 0x00F7},
+    {0x2070, 0x208E}, {0x2102, 0x2102}, {0x210D, 0x210D}, {0x2115, 0x2115}, {0x2119, 0x211D},
+    {0x2124, 0x2124}, {0x2200, 0x22FF}, {0x2308, 0x230B}, {0x27C0, 0x27EF}, {0x2980, 0x2AFF},
+};
+
+static uint8_t chars[CHAR_TABLE_SIZE];
+static pthread_once_t chars_once = PTHREAD_ONCE_INIT;
+
+// Scripts that write words without blanks between them.
+static bool runs_on(uint8_t script) {
+    static const uint8_t scripts[] = {THAI, LAO, TIBETAN, MYANMAR, KHMER, HAN, HIRAGANA, KATAKANA};
+    return memchr(scripts, script, sizeof scripts) != NULL;
+}
+
+static void mark_folding(uint32_t code) {
+    chars[code] |= CHAR_FOLDS;
+}
+
+static void spread(void) {
+    for (size_t i = 0; i < FARTHING_COUNT(letters); i++)
+        for (uint32_t c = letters[i].first; c <= letters[i].last; c++) {
+            uint8_t script = letters[i].script;
+            chars[c] = (uint8_t)(script | (runs_on(script) ? 0 : CHAR_WORD));
+        }
+    for (size_t i = 0; i < FARTHING_COUNT(math); i++)
+        for (uint32_t c = math[i][0]; c <= math[i][1]; c++)
+            chars[c] |= CHAR_MATH;
+    keywords_fold_each(mark_folding);
+}
+
+const uint8_t *signals_chars(void) {
+    pthread_once(&chars_once, spread);
+    return chars;
+}
+
+uint8_t signals_char_astral(uint32_t code) {
+    if (code >= 0x20000 && code < 0x40000)
+        return HAN;
+    if (code >= 0x1D400 && code < 0x1D800) // letters of formulas
+        return CHAR_MATH;
+    if ((code >= 0x10000 && code < 0x1D000) || (code >= 0x1E000 && code < 0x1F000))
+        return OTHER | CHAR_WORD;
+    return 0; // emoji and other symbols
+}

@@ -1,0 +1,191 @@
+// Retry budgets: how many more requests a provider is sent than clients ask for.
+//
+// Earned by good answers, not by requests: what is earned by requests during an
+// outage, and had been saved before it, goes beyond the percentage together,
+// unless earning is made so slow that calm times suffer. What is kept from before
+// is worth RETRY_BUDGET_KEPT_MS of requests, so an outage of 30 seconds sees a
+// third of the percentage, and the floor: 2 + 3 retries for 30 requests of one a
+// second. (A sliding window of a minute, full when the outage begins, would allow
+// twice the percentage.)
+#include <stdlib.h>
+
+#include "breaker_names.h"
+
+// One retry, in parts: a hundredth is whole, and so is what a millisecond brings back
+// of the floor.
+static const int64_t RETRY = 6000000;
+
+enum {
+    FLOOR_ANSWERED_MS = 1000, // a good answer brings one of the floor back, this often
+    FLOOR_ALONE_MS = 60000,   // and this is how long it takes without one
+};
+
+struct retry_budget {
+    struct named named; // first: the record is the budget
+    _Alignas(CACHE_LINE) pthread_mutex_t lock;
+    int64_t earned; // negative: clients' retries
+    int64_t floor;
+    int64_t now_ms;      // up to which both are reckoned
+    int64_t answered_ms; // when an answer last brought one of the floor back
+    int64_t retries, client_retries, denied;
+};
+
+struct retry_budgets {
+    struct names names;
+};
+
+struct retry_budgets_loop {
+    struct names_loop names;
+};
+
+static const struct metric_family retries_family = {
+    "farthing_retries_total",
+    "Requests that went to a provider again: by this proxy (by=\"farthing\"), or by clients that "
+    "say so (by=\"client\").",
+    METRIC_COUNTER, {"provider", "by"}, NULL, 0, 0, 0};
+static const struct metric_family denied_family = {
+    "farthing_retries_denied_total", "Retries that the provider's retry budget did not allow.",
+    METRIC_COUNTER, {"provider"}, NULL, 0, 0, 0};
+
+static struct retry_budget *budget_of(struct named *n) {
+    return (struct retry_budget *)(void *)n;
+}
+
+// ---------------------------------------------------------------------- lives
+
+static void on_open(struct named *n) {
+    names_lock_init(&budget_of(n)->lock);
+    budget_of(n)->floor = RETRY_BUDGET_FLOOR * RETRY;
+    budget_of(n)->answered_ms = INT64_MIN / 2;
+}
+
+static void on_close(struct named *n) {
+    pthread_mutex_destroy(&budget_of(n)->lock);
+}
+
+struct retry_budgets *retry_budgets_new(void) {
+    struct retry_budgets *b = base_calloc(1, sizeof *b);
+    names_open(&b->names, sizeof(struct retry_budget), on_open, on_close);
+    metric_declare(&retries_family);
+    metric_declare(&denied_family);
+    return b;
+}
+
+void retry_budgets_free(struct retry_budgets *b) {
+    if (b == NULL)
+        return;
+    names_close(&b->names);
+    free(b);
+}
+
+struct retry_budgets_loop *retry_budgets_loop_new(struct retry_budgets *b) {
+    struct retry_budgets_loop *l = base_calloc(1, sizeof *l);
+    names_loop_open(&l->names, &b->names);
+    return l;
+}
+
+void retry_budgets_loop_free(struct retry_budgets_loop *l) {
+    if (l == NULL)
+        return;
+    names_loop_close(&l->names);
+    free(l);
+}
+
+// ----------------------------------------------------------------- arithmetic
+//
+// Under the lock.
+
+static void add_floor(struct retry_budget *b, int64_t amount) {
+    int64_t most = RETRY_BUDGET_FLOOR * RETRY;
+    b->floor = b->floor + amount < most ? b->floor + amount : most;
+}
+
+// What was earned, or is owed, runs off in proportion to what there is; at once
+// if nothing was asked for so long. (Exponential but for the size of the steps.)
+static void run_off(struct retry_budget *b, int64_t now_ms) {
+    int64_t passed = now_ms - b->now_ms;
+    if (passed <= 0)
+        return; // a clock that another thread read a moment earlier
+    b->now_ms = now_ms;
+    if (passed < RETRY_BUDGET_KEPT_MS)
+        b->earned -= b->earned * passed / RETRY_BUDGET_KEPT_MS;
+    else
+        b->earned = 0;
+    int64_t full = (int64_t)FLOOR_ALONE_MS * RETRY_BUDGET_FLOOR;
+    add_floor(b, (passed < full ? passed : full) * RETRY / FLOOR_ALONE_MS);
+}
+
+static bool take(struct retry_budget *b, unsigned percent) {
+    if (percent == 0 || b->earned + b->floor < RETRY)
+        return false;
+    int64_t from_earned = b->earned < RETRY ? b->earned : RETRY;
+    if (from_earned < 0)
+        from_earned = 0;
+    b->earned -= from_earned;
+    b->floor -= RETRY - from_earned;
+    return true;
+}
+
+// ------------------------------------------------------------------------ API
+
+void retry_budget_note_good(struct retry_budgets_loop *l, struct slice provider, unsigned percent,
+                            int64_t now_ms) {
+    struct retry_budget *b = budget_of(names_meet(&l->names, provider));
+    pthread_mutex_lock(&b->lock);
+    run_off(b, now_ms);
+    b->earned += RETRY / 100 * (int64_t)percent;
+    if (now_ms - b->answered_ms >= FLOOR_ANSWERED_MS) {
+        add_floor(b, RETRY);
+        b->answered_ms = now_ms;
+    }
+    pthread_mutex_unlock(&b->lock);
+}
+
+static void count_retry(struct slice provider, struct slice by) {
+    const struct slice labels[] = {provider, by};
+    metric_add(metric_series(&retries_family, labels), 1);
+}
+
+void retry_budget_note_client_retry(struct retry_budgets_loop *l, struct slice provider,
+                                    int64_t now_ms) {
+    struct retry_budget *b = budget_of(names_meet(&l->names, provider));
+    pthread_mutex_lock(&b->lock);
+    run_off(b, now_ms);
+    b->earned -= RETRY;
+    b->client_retries++;
+    pthread_mutex_unlock(&b->lock);
+    count_retry(provider, SLICE("client"));
+}
+
+bool retry_budget_take(struct retry_budgets_loop *l, struct slice provider, unsigned percent,
+                       int64_t now_ms) {
+    struct retry_budget *b = budget_of(names_meet(&l->names, provider));
+    pthread_mutex_lock(&b->lock);
+    run_off(b, now_ms);
+    bool taken = take(b, percent);
+    b->retries += taken;
+    b->denied += !taken;
+    pthread_mutex_unlock(&b->lock);
+    if (taken)
+        count_retry(provider, SLICE("farthing"));
+    else
+        metric_add(metric_series(&denied_family, &provider), 1);
+    return taken;
+}
+
+void retry_budgets_visit(struct retry_budgets *b, int64_t now_ms, retry_budgets_visitor *visit,
+                         void *arg) {
+    for (struct named *n = names_first(&b->names); n != NULL; n = n->next) {
+        struct retry_budget *each = budget_of(n);
+        pthread_mutex_lock(&each->lock);
+        run_off(each, now_ms);
+        int64_t left = each->earned + each->floor;
+        struct retry_budget_view view = {.provider = n->name,
+                                         .left_milli = left / (RETRY / 1000),
+                                         .retries = each->retries,
+                                         .client_retries = each->client_retries,
+                                         .denied = each->denied};
+        pthread_mutex_unlock(&each->lock);
+        visit(arg, &view);
+    }
+}
