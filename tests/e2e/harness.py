@@ -3,11 +3,13 @@
 A Provider is a raw TCP server: each test gives it a function that gets the
 parsed request and writes whatever bytes it likes, well-formed or not.
 """
+import contextlib
 import hashlib
 import http.client
 import json
 import os
 import pathlib
+import random
 import re
 import signal
 import socket
@@ -447,6 +449,10 @@ def key(name, n=0):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below the ports that the system gives out by itself, so that nobody gets it meanwhile."""
+    while True:
+        port = random.randrange(10000, 32000)
+        with socket.socket() as s:
+            with contextlib.suppress(OSError):
+                s.bind(("127.0.0.1", port))
+                return port
