@@ -50,23 +50,44 @@ static void fill_origin(const struct exchange *x, struct cost_row *row) {
 }
 
 // "provider/model", its part behind the slash, or its name at the provider.
-static bool is_what_was_asked_for(const struct exchange *x, const struct route_candidate *c) {
-    struct slice asked = x->requested_model;
-    ptrdiff_t slash = slice_find_char(c->name, '/');
-    return asked.len > 0 &&
-           (slice_equal(asked, c->name) || slice_equal(asked, c->upstream_model) ||
-            (slash > 0 && slice_equal(asked, slice_from(c->name, (size_t)slash + 1))));
+static bool is_named(struct slice asked, struct slice name, struct slice upstream_model) {
+    ptrdiff_t slash = slice_find_char(name, '/');
+    return asked.len > 0 && (slice_equal(asked, name) || slice_equal(asked, upstream_model) ||
+                             (slash > 0 && slice_equal(asked, slice_from(name, (size_t)slash + 1))));
 }
 
-// What the same answer would have cost from the model that was asked for: where
-// the choice was Farthing's, from the last of the chain, which can do it all.
+// The model that the client asked for, also where its route had another one serve
+// it. Where the choice was Farthing's, the last of the chain, which can do it all.
+static bool find_baseline(const struct exchange *x, struct route_candidate *out) {
+    for (size_t i = 0; i < x->candidate_count; i++)
+        if (is_named(x->requested_model, x->candidates[i].name, x->candidates[i].upstream_model)) {
+            *out = x->candidates[i];
+            return true;
+        }
+    for (size_t i = 0; i < x->config->model_count; i++) {
+        const struct config_model *m = &x->config->models[i];
+        if (!is_named(x->requested_model, m->name, m->upstream_model))
+            continue;
+        *out = (struct route_candidate){.provider = m->provider,
+                                        .model = m,
+                                        .upstream_model = m->upstream_model,
+                                        .name = m->name};
+        return true;
+    }
+    bool was_ours = slice_equal(x->requested_model, SLICE("auto")) ||
+                    config_tier_find(x->config, x->requested_model) != NULL;
+    if (x->candidate_count > 0)
+        *out = x->candidates[x->candidate_count - 1];
+    return was_ours && x->candidate_count > 0;
+}
+
+// What the same answer would have cost from it.
 static void fill_baseline(const struct exchange *x, struct cost_row *row) {
-    if (x->candidate_count == 0)
+    struct route_candidate c;
+    if (!find_baseline(x, &c))
         return;
-    bool named = is_what_was_asked_for(x, &x->candidates[0]);
-    const struct route_candidate *c = &x->candidates[named ? 0 : x->candidate_count - 1];
     const struct price *price =
-        price_book_find(x->flow->book, x->config, c, x->judged.service_tier);
+        price_book_find(x->flow->book, x->config, &c, x->judged.service_tier);
     row->baseline_known = price != NULL && price_covers(price, &x->usage);
     if (!row->baseline_known)
         return;

@@ -55,8 +55,10 @@ struct learn_model_info learn_model_info(const struct learn_model *m) {
 // ---------------------------------------------------------------- bytes
 
 static void put(struct buffer *out, uint64_t value, size_t bytes) {
+    char raw[8];
     for (size_t i = 0; i < bytes; i++)
-        buffer_append_char(out, (char)(value >> (8 * i) & 0xff));
+        raw[i] = (char)(value >> (8 * i) & 0xff);
+    buffer_append(out, slice_make(raw, bytes));
 }
 
 static void put_double(struct buffer *out, double value) {
@@ -90,6 +92,7 @@ void learn_model_write(const struct learn_model *m, struct buffer *out) {
     const uint32_t head[] = {VERSION, LEARN_BUCKETS, LEARN_SIGNALS, LEARN_KNOTS};
     uint8_t digest[DIGEST_LEN];
     size_t start = out->len;
+    buffer_reserve(out, FILE_BYTES);
     buffer_append(out, slice_make(magic, sizeof magic));
     for (size_t i = 0; i < FARTHING_COUNT(head); i++)
         put(out, head[i], 4);
@@ -109,9 +112,9 @@ void learn_model_write(const struct learn_model *m, struct buffer *out) {
     for (size_t i = 0; i < LEARN_KNOTS; i++)
         put_double(out, m->knots[i]);
     for (size_t i = 0; i < LEARN_BUCKETS; i++) {
-        for (size_t h = 0; h < LEARN_HEADS; h++)
-            put(out, (uint16_t)m->buckets[i].weights[h], 2);
-        put(out, m->buckets[i].norm, 2);
+        const struct learn_bucket *b = &m->buckets[i];
+        put(out, (uint64_t)b->norm << 32 | (uint32_t)(uint16_t)b->weights[LEARN_LARGE] << 16 |
+                     (uint16_t)b->weights[LEARN_SMALL], 6);
     }
     digest_sha256(slice_from(buffer_slice(out), start), digest);
     buffer_append(out, slice_make(digest, sizeof digest));
@@ -172,9 +175,9 @@ static bool take_model(struct learn_model *m, struct slice in) {
         good = good && (i == 0 || m->knots[i] >= m->knots[i - 1]);
     }
     for (size_t i = 0; i < LEARN_BUCKETS; i++) {
-        for (size_t h = 0; h < LEARN_HEADS; h++)
-            m->buckets[i].weights[h] = (int16_t)(uint16_t)take(&in, 2);
-        m->buckets[i].norm = (uint16_t)take(&in, 2);
+        uint64_t b = take(&in, 6);
+        m->buckets[i] = (struct learn_bucket){{(int16_t)(uint16_t)b, (int16_t)(uint16_t)(b >> 16)},
+                                              (uint16_t)(b >> 32)};
     }
     return good;
 }

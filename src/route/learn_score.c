@@ -33,8 +33,11 @@ struct learn_score learn_score_end(const struct learn_reading *r, const struct l
     return learn_model_score(m, r->sums, r->norm, signals);
 }
 
-static double chance(double x) {
-    return 1 / (1 + exp(-x));
+// So many rows know no chance that is nearer to 0 or 1 (Laplace's rule), however far
+// from them all a text may be.
+static double chance(const struct learn_model *m, double x) {
+    double least = 1 / ((double)m->info.rows + 2), p = 1 / (1 + exp(-x));
+    return p < least ? least : p > 1 - least ? 1 - least : p;
 }
 
 // The place of x among the training's answers. Beyond the outermost knots it goes on
@@ -67,9 +70,12 @@ struct learn_score learn_model_score(const struct learn_model *m, const int64_t 
         for (size_t i = 0; i < LEARN_SIGNALS; i++)
             answers[h] += learn_standard(&m->signals[i], signals[i]) * m->signals[i].weights[h];
     }
+    double z[LEARN_HEADS];
+    for (size_t h = 0; h < LEARN_HEADS; h++)
+        z[h] = m->slope[h] * answers[h] + m->offset[h];
     return (struct learn_score){
         .score = place(m->knots, answers[LEARN_LARGE] - answers[LEARN_SMALL]),
-        .p_small = chance(m->slope[LEARN_SMALL] * answers[LEARN_SMALL] + m->offset[LEARN_SMALL]),
-        .p_large = chance(m->slope[LEARN_LARGE] * answers[LEARN_LARGE] + m->offset[LEARN_LARGE]),
+        .p_small = chance(m, z[LEARN_SMALL]),
+        .p_large = chance(m, z[LEARN_LARGE]),
     };
 }

@@ -156,7 +156,8 @@ def test_scope_user(counted, start):
 
 
 @pytest.mark.parametrize("asked,baseline", [
-    ("openai/big", None), ("big", None), ("auto", None), ("openai/small", "0.000013"), ("small", "0.000013")])
+    ("openai/big", "0.00013"), ("big", "0.00013"), ("auto", "0.000013"), ("openai/small", "0.000013"),
+    ("small", "0.000013")])
 def test_the_baseline_is_of_the_model_that_was_asked_for(provider, start, asked, baseline):
     f = start(models='model "openai/big" { input_price = "10 usd" output_price = "10 usd" }\n'
                      'model "openai/small" { input_price = "1 usd" output_price = "1 usd" }\n'

@@ -14,7 +14,8 @@ from storm import MODELS, PICO, FickleProvider, Storm
 
 CLIENTS = 2000
 BUDGET = tenant("a", 'budget "all" { amount = "1 usd" }')
-RETRIES = 'max_inflight = "0" retry { attempts = 3 backoff = "1ms" backoff_max = "5ms" }'
+RETRIES = ('max_inflight = "0" retry { attempts = 3 backoff = "1ms" backoff_max = "5ms" budget_percent = 100 } '
+           'breaker { failures = 1000000 }')  # every request is to reach the provider
 
 
 @pytest.fixture(autouse=True)

@@ -18,12 +18,12 @@ static const struct proof_case cases[] = {
     {"perfect", 4, {L, B, B, N}, {9, 3, 2, 1}, 0.875, 0.125, 0.2, 6, 0.25, 0.75},
     {"worst", 4, {L, B, B, N}, {1, 2, 3, 4}, 0.125, 0.875, 0.95, 1, 1, 0.75},
     {"all alike", 4, {L, B, B, N}, {5, 5, 5, 5}, 0.5, 0.5, 0.8, 5, 1, 0.75},
-    // The first two share their gain: 0, 1/4, 1/2, then 1/2, 1.
-    {"a tie of two", 4, {L, B, N, L}, {7, 7, 2, 1}, 0.5, 0.5, 0.9, 1, 1, 0.75},
-    {"a tie, otherwise told", 4, {B, L, N, L}, {7, 7, 2, 1}, 0.5, 0.5, 0.9, 1, 1, 0.75},
+    // The first two share their gain: 0, 1/4, 1/2, then 1/2, 1 of all.
+    {"a tie of two", 4, {L, B, N, L}, {7, 7, 2, 1}, 0.4375, 0.5, 0.9, 1, 1, 0.75},
+    {"a tie, otherwise told", 4, {B, L, N, L}, {7, 7, 2, 1}, 0.4375, 0.5, 0.9, 1, 1, 0.75},
     // Up one, down one, up one: 1, 0, 1, 1 of 1.
     {"what the large one spoils", 4, {L, S, L, B}, {4, 3, 2, 1}, 0.625, 0.125, 0.2, 3.5, 0.25, 0.75},
-    {"over the top", 4, {L, L, S, B}, {4, 3, 2, 1}, 1.375, 0.125, 0.2, 2.5, 0.5, 1},
+    {"over the top", 4, {L, L, S, B}, {4, 3, 2, 1}, 1.125, 0.125, 0.2, 2.5, 0.5, 1},
     {"no gap", 2, {B, N}, {2, 1}, NAN, NAN, NAN, 3, 0, 0.5},
     {"large is worse", 2, {S, B}, {2, 1}, NAN, NAN, NAN, 3, 0, 1},
     {"large is worse, yet needed", 3, {L, S, S}, {3, 2, 1}, NAN, NAN, NAN, 2.5, 1.0 / 3, 1},
