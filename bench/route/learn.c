@@ -12,10 +12,12 @@ enum { ROUNDS = 41, ROWS = 400 };
 static const struct {
     const char *what, *text;
 } kinds[] = {
-    {"prose", "Some years ago, never mind how long precisely, having little or no money in my purse, "
-              "I thought I would sail about a little and see the watery part of the world. "},
-    {"code", "static int64_t sum(const int *list, size_t n) {\n    int64_t total = 0;\n    for (size_t "
-             "i = 0; i < n; i++)\n        total += list[i];\n    return total;\n}\n"},
+    {"prose",
+     "Some years ago, never mind how long precisely, having little or no money in my "
+     "purse, I thought I would sail about a little and see the watery part of the world. "},
+    {"code",
+     "static int64_t sum(const int *list, size_t n) {\n    int64_t total = 0;\n    "
+     "for (size_t i = 0; i < n; i++)\n        total += list[i];\n    return total;\n}\n"},
     {"figures", "2024-01-05,1840,17.25,0.0031 "},
     {"Chinese",
      "\xE8\xAF\xB7\xE7\x94\xA8\xE4\xB8\xA4\xE5\x8F\xA5\xE8\xAF\x9D\xE6\x80\xBB\xE7\xBB\x93"},

@@ -230,8 +230,9 @@ static void put_picture(struct buffer *out, const struct ctl_proof *p) {
     for (size_t i = 0; i <= LEARN_CURVE_STEPS; i++)
         buffer_printf(out, "%.1f,%.1f ", x_of(share_at(i)), y_of(&s, f->curve[i]));
     buffer_printf(out,
-                  "\"/>\n<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"#c4441c\"><title>score at "
-                  "least %.3f: %.1f %% good, cost %.1f %% of always-large</title></circle>\n</svg>\n",
+                  "\"/>\n<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"#c4441c\"><title>score "
+                  "at least %.3f: %.1f %% good, cost %.1f %% of always-large</title></circle>\n"
+                  "</svg>\n",
                   x_of(f->share), y_of(&s, f->quality), f->threshold, 100 * f->quality,
                   100 * cost_of(p, f->share));
 }

@@ -7,8 +7,8 @@
 
 // Hardest first: they go to the large model first.
 static int compare(const void *a, const void *b) {
-    double x = ((const struct learn_outcome *)a)->score, y = ((const struct learn_outcome *)b)->score;
-    return (x < y) - (x > y);
+    const struct learn_outcome *x = a, *y = b;
+    return (x->score < y->score) - (x->score > y->score);
 }
 
 static enum learn_need need_of(const struct learn_outcome *o) {
@@ -38,7 +38,8 @@ static double *gains_of(const struct learn_outcome *o, size_t count) {
         for (size_t i = from; i < end; i++)
             sum += gain_of(&o[i]);
         for (size_t i = from; i < end; i++)
-            gains[i + 1] = gains[from] + (double)sum * (double)(i + 1 - from) / (double)(end - from);
+            gains[i + 1] =
+                gains[from] + (double)sum * (double)(i + 1 - from) / (double)(end - from);
     }
     return gains;
 }
@@ -55,8 +56,8 @@ static double at_share(const double *gains, size_t count, double share) {
 static double share_of(const double *gains, size_t count, double wanted) {
     for (size_t i = 1; i <= count; i++)
         if (gains[i] >= wanted) {
-            double part = gains[i] > gains[i - 1] ? (wanted - gains[i - 1]) / (gains[i] - gains[i - 1]) : 1;
-            return ((double)(i - 1) + part) / (double)count;
+            double step = gains[i] - gains[i - 1]; // above 0: the one before was too little
+            return ((double)(i - 1) + (wanted - gains[i - 1]) / step) / (double)count;
         }
     return 1;
 }

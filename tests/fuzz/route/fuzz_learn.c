@@ -18,7 +18,8 @@
 enum { PIECE_BYTES = 8 };
 
 static struct buffer some_file(void) {
-    static const char *const texts[] = {"hello, and again hello", "an integral, \xC3\xA9 1.5?", "hello"};
+    static const char *const texts[] = {"hello, and again hello", "an integral, \xC3\xA9 1.5?",
+                                        "hello"};
     struct learn_rows *rows = learn_rows_new();
     struct buffer file = {0};
     struct error err;

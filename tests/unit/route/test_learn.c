@@ -41,7 +41,8 @@ static void folds_case_and_blanks(void **state) {
 // Pieces are texts of their own: no n-gram spans two, and their order does not matter.
 static void reads_pieces_in_any_order(void **state) {
     (void)state;
-    static const struct slice pieces[] = {{"the integral ", 13}, {"", 0}, {"3.5? No.", 8}, {"hello", 5}};
+    static const struct slice pieces[] = {
+        {"the integral ", 13}, {"", 0}, {"3.5? No.", 8}, {"hello", 5}};
     struct learn_model *m = some_model(60);
     struct learn_reading forth, back;
     learn_score_begin(&forth);
@@ -192,7 +193,8 @@ static void refuses_what_is_no_model(void **state) {
         assert_refused(slice_make(file.ptr, len), len < 16 ? "no model" : "damaged");
     buffer_append(&file, SLICE("x"));
     assert_refused(buffer_slice(&file), "damaged");
-    assert_refused(SLICE("{\"prompt\": \"a text that is longer than the head of a file\"}"), "no model");
+    assert_refused(SLICE("{\"prompt\": \"a text that is longer than the head of a file\"}"),
+                   "no model");
     buffer_free(&file);
     learn_model_unref(good);
     learn_model_unref(m);

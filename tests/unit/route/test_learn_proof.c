@@ -22,7 +22,8 @@ static const struct proof_case cases[] = {
     {"a tie of two", 4, {L, B, N, L}, {7, 7, 2, 1}, 0.4375, 0.5, 0.9, 1, 1, 0.75},
     {"a tie, otherwise told", 4, {B, L, N, L}, {7, 7, 2, 1}, 0.4375, 0.5, 0.9, 1, 1, 0.75},
     // Up one, down one, up one: 1, 0, 1, 1 of 1.
-    {"what the large one spoils", 4, {L, S, L, B}, {4, 3, 2, 1}, 0.625, 0.125, 0.2, 3.5, 0.25, 0.75},
+    {"what the large one spoils", 4, {L, S, L, B}, {4, 3, 2, 1}, 0.625, 0.125, 0.2, 3.5, 0.25,
+     0.75},
     {"over the top", 4, {L, L, S, B}, {4, 3, 2, 1}, 1.125, 0.125, 0.2, 2.5, 0.5, 1},
     {"no gap", 2, {B, N}, {2, 1}, NAN, NAN, NAN, 3, 0, 0.5},
     {"large is worse", 2, {S, B}, {2, 1}, NAN, NAN, NAN, 3, 0, 1},
