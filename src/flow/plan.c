@@ -21,8 +21,9 @@ static void drop_doc(struct exchange *x) {
 
 // A purchase that may outlive its client must not read the client's buffer.
 static bool may_outlive_client(const struct exchange *x) {
-    return x->leads || x->keyed || (x->route != NULL && (x->route->on_client_gone == CONFIG_GONE_FINISH ||
-                                x->route->on_client_gone == CONFIG_GONE_WAIT));
+    return x->leads || x->keyed ||
+           (x->route != NULL && (x->route->on_client_gone == CONFIG_GONE_FINISH ||
+                                 x->route->on_client_gone == CONFIG_GONE_WAIT));
 }
 
 void plan_make_body(struct exchange *x) {
