@@ -168,6 +168,16 @@ static unsigned collect_asks(struct exchange *x, struct limits_ask asks[LIMITS_P
     return count;
 }
 
+void admit_settle(struct exchange *x) {
+    bool bought = x->usage_source == LEDGER_USAGE_PROVIDER ||
+                  x->usage_source == LEDGER_USAGE_ESTIMATED;
+    int64_t tokens = x->retry_usage.input_tokens + x->retry_usage.output_tokens;
+    if (bought)
+        tokens += x->usage.input_tokens + x->usage.output_tokens;
+    if (bought || tokens > 0)
+        (void)limits_pass_settle(&x->pass, tokens);
+}
+
 bool station_admit(struct exchange *x) {
     struct limits_ask asks[LIMITS_PASS_MAX];
     unsigned count = collect_asks(x, asks);

@@ -377,6 +377,9 @@ void attributes_strip(struct exchange *x, struct json_edits *edits);
 // in which they are asked.
 enum admit_kind { ADMIT_TENANT, ADMIT_KEY, ADMIT_ROUTE };
 int64_t admit_retry_after_s(int64_t wait_ms); // at least one; admit.c
+// The tokens that were really used, in the rates: before the client has its answer,
+// and may ask again at once, on another loop. Once; admit.c.
+void admit_settle(struct exchange *x);
 // What the answer's header says of the limits; rate_headers.c.
 enum { ADMIT_HEADERS_MAX = 16 };
 size_t admit_headers(struct exchange *x, struct api_header out[ADMIT_HEADERS_MAX]);

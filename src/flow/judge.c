@@ -101,6 +101,7 @@ static void give_whole(struct exchange *x) {
     x->judged_whole = x->judged.complete && x->status == 200 && !x->rejected;
     x->reply_status = x->status;
     station_settle(x);
+    admit_settle(x);
     struct slice body = buffer_slice(&x->answer);
     remember(x, body); // before the client knows, who may ask again at once, on another loop
     struct buffer stream = {0};

@@ -202,7 +202,6 @@ void station_record(struct exchange *x) {
     fill_origin(x, &row);
     fill_savings(x, &row);
     ledger_record(x->flow->shared.ledger, &row);
-    if (x->usage_source == LEDGER_USAGE_PROVIDER || x->usage_source == LEDGER_USAGE_ESTIMATED)
-        (void)limits_pass_settle(&x->pass, row.usage.input_tokens + row.usage.output_tokens);
+    admit_settle(x);
     exchange_go(x, EXCHANGE_SETTLED);
 }
