@@ -279,8 +279,8 @@ static const char *const endless[] = {
     "{\"not\":{\"$ref\":\"#\"}}",
     "{\"$dynamicAnchor\":\"a\",\"oneOf\":[{\"$dynamicRef\":\"#a\"},{\"$dynamicRef\":\"#a\"}]}",
     "{\"if\":{\"$ref\":\"#\"},\"then\":{\"$ref\":\"#\"},\"else\":{\"$ref\":\"#\"}}",
-    "{\"unevaluatedProperties\":{\"type\":\"string\"},\"allOf\":[{\"$ref\":\"#\"},"
-    "{\"$ref\":\"#\"}]}",
+    ("{\"unevaluatedProperties\":{\"type\":\"string\"},\"allOf\":[{\"$ref\":\"#\"},"
+     "{\"$ref\":\"#\"}]}"),
 };
 
 static void loops_of_references_end(void **state) {
