@@ -28,6 +28,8 @@ def start(provider):
         assert "ERROR: AddressSanitizer" not in log and "runtime error:" not in log \
             and "LeakSanitizer" not in log, log
         assert code == 0 or not running, f"farthing exited with {code}: {log}"
+    for f in started:
+        shutil.rmtree(f.directory, ignore_errors=True)
 
 
 @pytest.fixture

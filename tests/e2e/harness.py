@@ -243,6 +243,7 @@ class Farthing:
         self.cost_log = self.directory / "data" / "cost.jsonl"
         self.config = self.directory / "routing.conf"
         self.environment = environment
+        self.starts = 0
         if models == "default":
             models = ('model "openai/gpt-4o-mini" { input_price = "0.15 usd" '
                       'cached_input_price = "0.075 usd" output_price = "0.60 usd" }\n'
@@ -271,18 +272,15 @@ log {{ cost_log = "{self.cost_log}" prices = "{PRICES}" level = "debug" {log} }}
         self.process = subprocess.Popen([FARTHING, "-c", str(self.config)], stderr=self.stderr,
                                         env=self.environment)
         if wait:
-            offset = len(self.log())
             self.port = int(eventually(self._served, "listening"))
 
     def _served(self):
         assert self.process.poll() is None, f"farthing ended at its start: {self.log()}"
-        found = re.findall(r"serves on https?://127\.0\.0\.1:(\d+)", self.log())
-        starts = self.log().count("serves on")
-        self.starts = getattr(self, "starts", 0)
-        if found and starts > self.starts:
-            self.starts = starts
-            return found[-1]
-        return None
+        found = re.findall(r"serves on https?://127\.0\.0\.1:(\d+) ", self.log())
+        if len(found) == self.starts:
+            return None
+        self.starts = len(found)
+        return found[-1]
 
     def log(self):
         return self.stderr_path.read_text(errors="replace")
