@@ -34,6 +34,13 @@ size_t route_plan(const struct config *config, const struct config_route *route,
                   const struct route_question *q, struct arena *arena,
                   struct route_candidate *out, size_t max, struct error *err);
 
+// Does a client that asks for `asked` name this model? By "provider/model", by the
+// part behind the slash, or by its name at the provider. An empty `asked` names none.
+bool route_names_model(struct slice asked, struct slice name, struct slice upstream_model);
+
+// "auto" or a tier: which model it will be is not the client's word.
+bool route_leaves_choice(const struct config *config, struct slice asked);
+
 // ------------------------------------------------------------------- caps
 
 // The lowest of the caps that apply; CONFIG_UNSET where none does. `route` and

@@ -77,6 +77,7 @@ enum attempt_end {
     ATTEMPT_END_COUNT
 };
 const char *attempt_end_name(enum attempt_end end); // "ok", "connect_failed", ...
+bool attempt_end_is_timeout(enum attempt_end end);   // of any kind, the deadline and the queue too
 
 struct attempt_head {
     int status;

@@ -18,19 +18,18 @@ static bool limits_tokens(const struct exchange *x) {
 // passed through (a file, a recording) bytes are no tokens: it is counted when it
 // reports some.
 static int64_t expected_tokens(struct exchange *x) {
-    struct provider_request asked;
     if (!limits_tokens(x) || !api_endpoint_is_cacheable(x->endpoint) || !x->body_is_json)
         return 0;
     int64_t tokens = input_estimate(x, x->requested_model).likely, output, sum;
     if (x->endpoint == API_EMBEDDINGS)
         return tokens;
-    provider_read_request(x->endpoint, x->doc, &asked);
+    const struct provider_request *asked = input_asked(x);
     int64_t cap = x->caps.max_output_tokens;
-    if (cap < 0 || (asked.output_cap >= 0 && asked.output_cap < cap))
-        cap = asked.output_cap;
+    if (cap < 0 || (asked->output_cap >= 0 && asked->output_cap < cap))
+        cap = asked->output_cap;
     if (cap < 0)
         return tokens;
-    return __builtin_mul_overflow(cap, asked.n, &output) || __builtin_add_overflow(tokens, output, &sum)
+    return __builtin_mul_overflow(cap, asked->n, &output) || __builtin_add_overflow(tokens, output, &sum)
                ? INT64_MAX
                : sum;
 }
@@ -169,8 +168,7 @@ static unsigned collect_asks(struct exchange *x, struct limits_ask asks[LIMITS_P
 }
 
 void admit_settle(struct exchange *x) {
-    bool bought = x->usage_source == LEDGER_USAGE_PROVIDER ||
-                  x->usage_source == LEDGER_USAGE_ESTIMATED;
+    bool bought = settle_has_bought(x);
     int64_t tokens = x->retry_usage.input_tokens + x->retry_usage.output_tokens;
     if (bought)
         tokens += x->usage.input_tokens + x->usage.output_tokens;

@@ -272,7 +272,7 @@ struct slice caps_text(struct exchange *x) {
 bool caps_apply(struct exchange *x) {
     if (!x->body_is_json || !api_endpoint_is_cacheable(x->endpoint))
         return true;
-    provider_read_request(x->endpoint, x->doc, &x->asked);
+    (void)input_asked(x);
     x->unseen_input = input_is_unseen(x);
     if (!check_counts(x) || !apply_context(x) || !check_input(x) || !check_window(x))
         return false;
@@ -287,13 +287,9 @@ bool caps_apply(struct exchange *x) {
 // Which model it will be is not known yet: a named one is itself, unless the route
 // has it otherwise.
 static bool may_be_served_by(const struct exchange *x, const struct config_model *m) {
-    struct slice asked = x->requested_model;
-    ptrdiff_t slash = slice_find_char(m->name, '/');
-    bool overridden = x->route != NULL && x->route->override_model;
-    bool is_choice =
-        slice_equal(asked, SLICE("auto")) || config_tier_find(x->config, asked) != NULL;
-    return overridden || is_choice || slice_equal(asked, m->name) ||
-           (slash > 0 && slice_equal(asked, slice_from(m->name, (size_t)slash + 1)));
+    return (x->route != NULL && x->route->override_model) ||
+           route_leaves_choice(x->config, x->requested_model) ||
+           route_names_model(x->requested_model, m->name, m->upstream_model);
 }
 
 static bool lowers(int64_t cap, int64_t asked) {
@@ -301,18 +297,13 @@ static bool lowers(int64_t cap, int64_t asked) {
 }
 
 // A cap that lowers nothing changes no answer.
-static void put_output_caps(const struct exchange *x, struct buffer *out) {
-    struct provider_request asked = {.output_cap = CONFIG_UNSET};
-    bool is_read = false;
+static void put_output_caps(struct exchange *x, struct buffer *out) {
     for (size_t i = 0; i <= x->config->model_count; i++) {
         bool is_model = i < x->config->model_count; // after them what route, task and tenant say
         int64_t cap = is_model ? x->config->models[i].max_output_tokens : x->caps.max_output_tokens;
         if (cap <= 0 || (is_model && !may_be_served_by(x, &x->config->models[i])))
             continue;
-        if (!is_read)
-            provider_read_request(x->endpoint, x->doc, &asked);
-        is_read = true;
-        if (lowers(cap, asked.output_cap))
+        if (lowers(cap, input_asked(x)->output_cap))
             buffer_printf(out, "\nmax_output_tokens:%s:%lld", is_model ? "model" : "",
                           (long long)cap);
     }
@@ -333,7 +324,7 @@ static void put_trimming(const struct config_route *r, struct buffer *out) {
             buffer_printf(out, "\nmarker:%.*s", SLICE_ARG(r->contexts[i].markers.items[k]));
 }
 
-void caps_variant(const struct exchange *x, struct buffer *out) {
+void caps_variant(struct exchange *x, struct buffer *out) {
     const struct config_route *r = x->route;
     if (x->endpoint == API_EMBEDDINGS)
         return; // nothing is changed there

@@ -53,7 +53,8 @@ static size_t find_next(const struct exchange *x, enum config_escalation why) {
 }
 
 static struct slice tier_of(const struct route_candidate *c) {
-    return c->tier != NULL ? c->tier->name : c->name;
+    struct slice tier = exchange_tier_of(c);
+    return tier.len > 0 ? tier : c->name;
 }
 
 static void count(const struct exchange *x, size_t next, enum config_escalation why) {
@@ -64,14 +65,6 @@ static void count(const struct exchange *x, size_t next, enum config_escalation 
         slice_of(gate_reason_name(why)),
     };
     metric_add(metric_series(&escalations_family, labels), 1);
-}
-
-static void add_usage(struct api_usage *sum, const struct api_usage *more) {
-    sum->input_tokens += more->input_tokens;
-    sum->output_tokens += more->output_tokens;
-    sum->cached_tokens += more->cached_tokens;
-    sum->cache_write_tokens += more->cache_write_tokens;
-    sum->reasoning_tokens += more->reasoning_tokens;
 }
 
 // Errors are not billed. What a gate rejected was, and what broke off amid its words.
@@ -94,7 +87,7 @@ static void book_rejected(struct exchange *x) {
     x->attempts[x->attempt_count - 1].cost = x->cost;
     x->retry_cost = money_add(x->retry_cost, x->cost);
     x->retry_cost_unknown = x->retry_cost_unknown || !x->cost_known;
-    add_usage(&x->retry_usage, &x->usage);
+    settle_add_usage(&x->retry_usage, &x->usage);
 }
 
 static void forget_rejected(struct exchange *x) {
@@ -124,7 +117,7 @@ static void forget_rejected(struct exchange *x) {
 static bool read_again(struct exchange *x) {
     struct error err;
     if (x->doc == NULL)
-        x->doc = json_doc_new();
+        x->doc = flow_take_doc(x->flow);
     return json_parse(x->doc, http_request_body(x->request), NULL, &err);
 }
 
@@ -211,10 +204,7 @@ bool chain_refuse(struct exchange *x) {
 // ------------------------------------------------------------------ why
 
 enum config_escalation chain_reason_of_end(enum attempt_end end) {
-    bool timeout = end == ATTEMPT_CONNECT_TIMEOUT || end == ATTEMPT_FIRST_BYTE_TIMEOUT ||
-                   end == ATTEMPT_IDLE_TIMEOUT || end == ATTEMPT_TOTAL_TIMEOUT ||
-                   end == ATTEMPT_QUEUE_TIMEOUT;
-    return timeout ? CONFIG_ESCALATE_TIMEOUT : CONFIG_ESCALATE_ERROR;
+    return attempt_end_is_timeout(end) ? CONFIG_ESCALATE_TIMEOUT : CONFIG_ESCALATE_ERROR;
 }
 
 // How providers say that the input is too long for the model.

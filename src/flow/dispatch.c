@@ -146,7 +146,7 @@ static void note_attempt(struct exchange *x, const struct attempt_result *result
     x->attempts[x->attempt_count++] = (struct cost_attempt){
         .provider = c->provider->name,
         .model = c->upstream_model,
-        .tier = c->tier != NULL ? c->tier->name : SLICE_NONE,
+        .tier = exchange_tier_of(c),
         .status = result->status,
         .reason = slice_of(result->end == ATTEMPT_OK && result->status >= 400
                                ? "status"
@@ -157,6 +157,10 @@ static void note_attempt(struct exchange *x, const struct attempt_result *result
     x->queue_ms += result->queue_ms;
     if (result->queue_ms > 0 && x->queued_for.len == 0)
         x->queued_for = SLICE("provider");
+}
+
+void dispatch_note_reason(struct exchange *x, struct slice reason) {
+    x->attempts[x->attempt_count - 1].reason = reason;
 }
 
 // Whose fault was it? What says nothing of the provider counts for nothing.
@@ -229,7 +233,7 @@ static void pass_over(struct exchange *x) {
     const struct attempt_result none = {.end = ATTEMPT_CONNECT_FAILED};
     int64_t wait_ms = x->breaker.retry_after_ms;
     note_attempt(x, &none);
-    x->attempts[x->attempt_count - 1].reason = SLICE("breaker_open");
+    dispatch_note_reason(x, SLICE("breaker_open"));
     x->passed_over++;
     if (chain_next(x, CONFIG_ESCALATE_ERROR, SLICE_NONE) || chain_refuse(x))
         return;
@@ -294,12 +298,9 @@ void dispatch_cancel(struct exchange *x, struct slice reason) {
         cache_lookup_cancel(x->lookup);
     x->lookup = NULL;
     if (x->attempt != NULL) {
-        struct attempt_result result = {
-            .status = x->status,
-            .latency_ms = (int64_t)((clock_mono_ns() - x->attempt_started_ns) / 1000000),
-        };
+        const struct attempt_result result = {.status = x->status, .latency_ms = attempt_ms(x)};
         note_attempt(x, &result);
-        x->attempts[x->attempt_count - 1].reason = reason;
+        dispatch_note_reason(x, reason);
         x->cancelled_after_sending = attempt_was_sent(x->attempt);
         attempt_cancel(x->attempt);
         (void)breaker_report(&x->breaker, BREAKER_NEUTRAL, 0, (int64_t)clock_mono_ms());

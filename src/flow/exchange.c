@@ -70,13 +70,7 @@ void exchange_leave(struct exchange *x) {
 }
 
 static void free_resources(struct exchange *x) {
-    struct flow *f = x->flow;
-    if (x->doc != NULL) {
-        if (f->spare_doc_count < FARTHING_COUNT(f->spare_docs))
-            f->spare_docs[f->spare_doc_count++] = x->doc;
-        else
-            json_doc_free(x->doc);
-    }
+    flow_give_doc(x->flow, x->doc);
     if (x->hit != NULL)
         cache_entry_release(x->hit);
     if (x->pause != NULL)

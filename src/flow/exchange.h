@@ -172,7 +172,8 @@ struct exchange {
     // plan: caps and context budgets
     const struct config_task *task;
     struct config_caps caps;        // the lowest of those that apply
-    struct provider_request asked;  // what it says of its own size
+    struct provider_request asked;  // what it says of its own size; input_asked reads it
+    bool asked_is_read;
     struct json_edits *edits;       // of the body, until that is made
     int64_t raw_input;              // estimate_input of what was asked; -1: not estimated
     int64_t added_input;            // to it, by Farthing
@@ -199,7 +200,7 @@ struct exchange {
     struct attempt *attempt;
     struct breaker_ticket breaker;
     struct balance_ticket balance;
-    int64_t wait_s; // until its provider is asked again; 0: not known
+    int64_t wait_s; // until coming again helps; 0: not known
     uint64_t attempt_started_ns;
     bool cancelled_after_sending; // what was walked away from may be billed
     struct event *pause; // before the next attempt, or for a client that may come back
@@ -244,6 +245,13 @@ struct exchange {
 // ---------------------------------------------------------------- exchange.c
 
 void exchange_start(struct flow *f, struct http_request *request);
+// What it buys may serve others, and others' purchases it.
+static inline bool exchange_is_shared(const struct exchange *x) {
+    return x->cacheable && x->cache_mode == CACHE_USE;
+}
+static inline struct slice exchange_tier_of(const struct route_candidate *c) { // empty: of none
+    return c->tier != NULL ? c->tier->name : SLICE_NONE;
+}
 void exchange_go(struct exchange *x, enum exchange_state state);
 // From a callback: the time until exchange_leave is Farthing's own.
 void exchange_enter(struct exchange *x);
@@ -297,6 +305,13 @@ enum config_escalation chain_reason_of_end(enum attempt_end end);
 enum config_escalation chain_reason_of_status(const struct exchange *x); // GATE_NONE: none
 const struct classifier *routing_classifier(const struct routing *r);
 const struct gate_book *routing_gates(const struct routing *r);
+// Documents keep their memory: taken from the loop's spare ones, and given back;
+// NULL is fine; flow.c.
+struct json_doc *flow_take_doc(struct flow *f);
+void flow_give_doc(struct flow *f, struct json_doc *doc);
+
+bool settle_has_bought(const struct exchange *x); // tokens, for money
+void settle_add_usage(struct api_usage *sum, const struct api_usage *more);
 // Of all attempts; false: not known.
 bool settle_total(const struct exchange *x, struct money *total);
 
@@ -314,6 +329,8 @@ void judge_unanswered(struct exchange *x, const struct attempt_result *result);
 
 // Gives up the seat in a queue, if it has one, and notes the wait; admit.c.
 void admit_leave(struct exchange *x);
+// What the request says of its own size, read when it is first asked for; input.c.
+const struct provider_request *input_asked(struct exchange *x);
 // The estimate of the input, made when it is first asked for; input.c.
 struct estimate input_estimate(struct exchange *x, struct slice model);
 // Before the client's request goes: what may be needed of it later; input.c.
@@ -325,7 +342,7 @@ void input_estimate_to_learn(struct exchange *x);
 // Applies caps and context budgets, by edits; false when it refused; caps.c.
 bool caps_apply(struct exchange *x);
 // What of the answer depends on what the file changes in the request; caps.c.
-void caps_variant(const struct exchange *x, struct buffer *out);
+void caps_variant(struct exchange *x, struct buffer *out);
 // What was lowered, for the row, once; caps.c.
 struct slice caps_text(struct exchange *x);
 // What is left in the budgets that apply, for its answer's head; reserve.c.
@@ -409,6 +426,7 @@ void join_leave(struct exchange *x);           // a leader that gave nothing has
 
 bool dispatch_is_open(struct exchange *x, const struct route_candidate *c); // its breaker
 void dispatch_again(struct exchange *x);        // dispatch.c: the same once more
+void dispatch_note_reason(struct exchange *x, struct slice reason); // why the last attempt ended
 void dispatch_cancel(struct exchange *x, struct slice reason); // as the attempt's row says it
 void dispatch_client_gone(struct exchange *x);
 void stream_open(struct exchange *x);           // stream.c
@@ -422,6 +440,7 @@ void stream_summary(struct exchange *x, struct buffer *line);
 // The proxy ends: the client of a begun stream is told by an error event.
 void stream_shut_down(struct exchange *x);
 void remember(struct exchange *x, struct slice whole_answer); // recall.c: into the cache
+struct cache_answer recall_head_of(const struct exchange *x); // what is kept, but its body; recall.c
 
 struct price_book *price_book_new(const struct config *config, struct prices *prices);
 void price_book_free(struct price_book *b);

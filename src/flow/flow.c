@@ -40,6 +40,17 @@ void flow_set_config(struct flow *f, const struct config *config, struct prices 
     f->book = price_book_new(config, prices);
 }
 
+struct json_doc *flow_take_doc(struct flow *f) {
+    return f->spare_doc_count > 0 ? f->spare_docs[--f->spare_doc_count] : json_doc_new();
+}
+
+void flow_give_doc(struct flow *f, struct json_doc *doc) {
+    if (doc != NULL && f->spare_doc_count < FARTHING_COUNT(f->spare_docs))
+        f->spare_docs[f->spare_doc_count++] = doc;
+    else
+        json_doc_free(doc);
+}
+
 static void reply_text(struct http_request *request, int status, struct slice text) {
     const struct api_header type = {SLICE("Content-Type"), SLICE("text/plain; charset=utf-8")};
     http_reply(request, status, &type, 1, text);

@@ -7,12 +7,12 @@
 // be a million tokens.
 static int64_t estimate_sent(struct exchange *x) {
     bool readable = x->request != NULL || x->body_is_own;
-    struct json_doc *doc = readable ? json_doc_new() : NULL;
+    struct json_doc *doc = readable ? flow_take_doc(x->flow) : NULL;
     struct error ignored;
     int64_t tokens = provider_estimate_tokens((int64_t)x->body.len);
     if (readable && json_parse(doc, x->body, NULL, &ignored))
         tokens = estimate_input(x->endpoint, doc);
-    json_doc_free(doc);
+    flow_give_doc(x->flow, doc);
     x->added_input = 0; // is in it
     return tokens;
 }
@@ -22,6 +22,13 @@ static int64_t raw_input_of(struct exchange *x) {
         return x->doc != NULL ? estimate_input(x->endpoint, x->doc) : estimate_sent(x);
     return provider_estimate_tokens(x->request != NULL ? (int64_t)http_request_body(x->request).len
                                                        : (int64_t)x->body.len);
+}
+
+const struct provider_request *input_asked(struct exchange *x) {
+    if (!x->asked_is_read)
+        provider_read_request(x->endpoint, x->doc, &x->asked);
+    x->asked_is_read = true;
+    return &x->asked;
 }
 
 struct estimate input_estimate(struct exchange *x, struct slice model) {

@@ -15,7 +15,7 @@ static void follow_on(struct exchange *x);
 static bool serve_if_kept_meanwhile(struct exchange *x) {
     if (repeat_serve_recent(x))
         return true;
-    if (!x->cacheable || x->cache_mode != CACHE_USE)
+    if (!exchange_is_shared(x))
         return false;
     struct cache_entry *entry = cache_peek(x->flow->shared.cache, &x->key, clock_wall_ms());
     if (entry == NULL)
@@ -40,7 +40,7 @@ static void buy(struct exchange *x) {
 bool join_is_for_one_sender(const struct exchange *x) {
     if (x->claim != NULL)
         return memcmp(x->purchase.bytes, x->key.bytes, DIGEST_LEN) != 0;
-    return !x->cacheable || x->cache_mode != CACHE_USE;
+    return !exchange_is_shared(x);
 }
 
 // Why it did not buy itself. Who claimed the key first need not be the one who leads.
@@ -238,7 +238,7 @@ static void follow(struct exchange *x) {
 // the first try of what is not shared, which only its retries may find.
 static bool choose_seat(const struct exchange *x, struct cache_key *key,
                         struct flight_member *member) {
-    bool shared = x->cacheable && x->cache_mode == CACHE_USE;
+    bool shared = exchange_is_shared(x);
     member->streams = x->stream && !x->client_wants_usage;
     *key = x->key;
     if (x->claim != NULL) {
@@ -252,9 +252,7 @@ static bool choose_seat(const struct exchange *x, struct cache_key *key,
 }
 
 static bool refuse_full(struct exchange *x) {
-    x->answer_headers = arena_calloc(x->arena, sizeof *x->answer_headers);
-    x->answer_headers[x->answer_header_count++] =
-        (struct api_header){SLICE("Retry-After"), SLICE("5")}; // nobody can know; not at once
+    x->wait_s = 5; // nobody can know; not at once
     return exchange_refuse(x, API_ERROR_IDEMPOTENCY_IN_PROGRESS, SLICE("Idempotency-Key"),
                            "The request with this Idempotency-Key runs, and its stream is too long "
                            "to be given from its beginning before it ends; try again then.");
@@ -292,20 +290,6 @@ void join_go_on(struct exchange *x) {
 
 // -------------------------------------------------------------------- leaders
 
-static struct cache_answer head_of(const struct exchange *x) {
-    const struct route_candidate *c = &x->candidates[x->candidate];
-    return (struct cache_answer){
-        .endpoint = x->endpoint,
-        .content_type = x->content_type,
-        .provider = c->provider->name,
-        .model = c->upstream_model,
-        .tier = c->tier != NULL ? c->tier->name : SLICE_NONE,
-        .usage = x->usage,
-        .cost_known = x->cost_known,
-        .cost_pico = x->cost.pico,
-    };
-}
-
 // One that was promoted may ask for another form than who began the purchase.
 static bool has_form_of_purchase(const struct exchange *x) {
     return x->claim != NULL ? x->same_form : !x->client_wants_usage;
@@ -315,7 +299,7 @@ void join_publish(struct exchange *x, struct slice bytes) {
     if (!x->leads || !has_form_of_purchase(x))
         return; // its events are not what the others asked for
     if (!x->publishes) {
-        struct cache_answer head = head_of(x);
+        struct cache_answer head = recall_head_of(x);
         flight_begin_stream(x->flight, &head);
         x->publishes = true;
     }
@@ -332,7 +316,7 @@ void join_give(struct exchange *x, enum flight_end end, const struct cache_answe
 void join_give_error(struct exchange *x) {
     // What is wrong with the request is wrong for all; keys and rates are one's own.
     static const int for_all[] = {400, 404, 413, 415, 422};
-    struct cache_answer error = head_of(x);
+    struct cache_answer error = recall_head_of(x);
     error.body = buffer_slice(&x->answer);
     for (size_t i = 0; i < FARTHING_COUNT(for_all); i++)
         if (x->status == for_all[i] && error.body.len > 0) {
@@ -353,7 +337,7 @@ void join_leave(struct exchange *x) {
         // one too that its provider ended early, and said so.
         bool ended = x->judged_whole || stream_is_done(x);
         bool whole = x->publishes && x->error == API_ERROR_NONE && ended;
-        struct cache_answer head = whole ? head_of(x) : (struct cache_answer){0};
+        struct cache_answer head = whole ? recall_head_of(x) : (struct cache_answer){0};
         join_give(x, whole ? FLIGHT_DONE : FLIGHT_FAILED, whole ? &head : NULL);
     }
     flight_leave(x->flight);

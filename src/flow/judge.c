@@ -58,10 +58,6 @@ bool judge_retry(struct exchange *x, enum attempt_end end, int status) {
     return true;
 }
 
-static void attempt_failed_because(struct exchange *x, const char *reason) {
-    x->attempts[x->attempt_count - 1].reason = slice_of(reason);
-}
-
 // A status of an error that came inside a 200, where it says one.
 static int status_inside(const struct exchange *x) {
     uint64_t code;
@@ -70,29 +66,25 @@ static int status_inside(const struct exchange *x) {
     return 502;
 }
 
-static enum verdict read_whole(struct exchange *x) {
+// Reads it into the document.
+static enum verdict read_whole(struct exchange *x, struct json_doc *doc) {
     bool known = api_endpoint_is_cacheable(x->endpoint);
-    struct json_doc *doc = json_doc_new();
-    struct error err;
-    enum verdict verdict = VERDICT_GOOD;
-    if (!json_parse(doc, buffer_slice(&x->answer), NULL, &err) ||
-        (known && json_type_of(doc, JSON_ROOT) != JSON_OBJECT)) {
-        verdict = x->status >= 400 || (known && x->status >= 300) ? VERDICT_STATUS
-                  : known                                         ? VERDICT_NOT_JSON
-                                                                  : VERDICT_GOOD;
-    } else {
+    struct error ignored;
+    bool is_json = json_parse(doc, buffer_slice(&x->answer), NULL, &ignored) &&
+                   (!known || json_type_of(doc, JSON_ROOT) == JSON_OBJECT);
+    if (is_json) {
         provider_read_answer(exchange_dialect(x), x->endpoint, doc, x->n, x->arena, &x->judged);
         // What points into the buffer moves with it.
         x->judged.finish_reason = arena_copy(x->arena, x->judged.finish_reason);
         x->judged.service_tier = arena_copy(x->arena, x->judged.service_tier);
         x->judged.error_code = arena_copy(x->arena, x->judged.error_code);
         x->judged.error_message = arena_copy(x->arena, x->judged.error_message);
-        verdict = x->status >= 400 || (known && x->status >= 300) ? VERDICT_STATUS
-                  : x->judged.is_error && known ? VERDICT_ERROR_IN_200
-                                                : VERDICT_GOOD;
     }
-    json_doc_free(doc);
-    return verdict;
+    if (x->status >= 400 || (known && x->status >= 300))
+        return VERDICT_STATUS;
+    if (known && !is_json)
+        return VERDICT_NOT_JSON;
+    return known && x->judged.is_error ? VERDICT_ERROR_IN_200 : VERDICT_GOOD;
 }
 
 // ----------------------------------------------------------------- endings
@@ -138,17 +130,11 @@ static void give_error(struct exchange *x) {
     station_record(x);
 }
 
-static bool is_timeout(enum attempt_end end) {
-    return end == ATTEMPT_CONNECT_TIMEOUT || end == ATTEMPT_FIRST_BYTE_TIMEOUT ||
-           end == ATTEMPT_IDLE_TIMEOUT || end == ATTEMPT_TOTAL_TIMEOUT ||
-           end == ATTEMPT_QUEUE_TIMEOUT;
-}
-
 enum api_error judge_blame(struct exchange *x, enum attempt_end end) {
     bool deadline = end == ATTEMPT_TOTAL_TIMEOUT && x->deadline_ms > 0 &&
                     (int64_t)clock_mono_ms() >= x->deadline_ms;
     x->ended_by = deadline ? ENDED_BY_DEADLINE : ENDED_BY_PROVIDER;
-    return is_timeout(end) ? API_ERROR_UPSTREAM_TIMEOUT : API_ERROR_UPSTREAM_ERROR;
+    return attempt_end_is_timeout(end) ? API_ERROR_UPSTREAM_TIMEOUT : API_ERROR_UPSTREAM_ERROR;
 }
 
 void judge_unanswered(struct exchange *x, const struct attempt_result *result) {
@@ -183,8 +169,11 @@ void judge_unanswered(struct exchange *x, const struct attempt_result *result) {
 
 static void finish_passed_through(struct exchange *x) {
     x->reply_status = x->status;
-    if (!x->answer_overflowed && x->observer == NULL)
-        (void)read_whole(x);
+    if (!x->answer_overflowed && x->observer == NULL) {
+        struct json_doc *doc = flow_take_doc(x->flow);
+        (void)read_whole(x, doc);
+        flow_give_doc(x->flow, doc);
+    }
     station_settle(x);
     reply_begin(x); // an answer without a body
     if (x->request != NULL)
@@ -203,7 +192,7 @@ static void refuse_body(struct exchange *x, const char *what) {
 // Followed by nobody: neither here, where the provider's key would go along,
 // nor by the client, whose request would pass by this proxy.
 static void refuse_redirect(struct exchange *x) {
-    attempt_failed_because(x, "status");
+    dispatch_note_reason(x, SLICE("status"));
     x->ended_by = ENDED_BY_PROVIDER;
     x->answer_header_count = 0; // its Location
     (void)exchange_refuse(x, API_ERROR_UPSTREAM_ERROR, SLICE_NONE,
@@ -212,41 +201,33 @@ static void refuse_redirect(struct exchange *x) {
                           SLICE_ARG(x->candidates[x->candidate].provider->name), x->status);
 }
 
-bool judge_by_gate(struct exchange *x, struct slice answer) {
-    struct json_doc *doc = json_doc_new();
-    struct error err;
-    struct gate_result result = {.reason = GATE_NONE};
+// Not good enough, and another model is asked.
+static bool rejects(struct exchange *x, const struct json_doc *answer) {
+    if (x->gate == NULL)
+        return false;
     bool own_cap = x->asked.output_cap >= 0 && !x->output_lowered;
-    if (x->gate != NULL && json_parse(doc, answer, NULL, &err))
-        result = gate_judge(x->gate, doc, own_cap, x->arena);
-    json_doc_free(doc);
+    struct gate_result result = gate_judge(x->gate, answer, own_cap, x->arena);
     if (result.reason == GATE_NONE)
         return false;
-    attempt_failed_because(x, gate_reason_name(result.reason));
+    dispatch_note_reason(x, slice_of(gate_reason_name(result.reason)));
     x->rejected = true; // the chain's last answer is given all the same, and not kept
     return chain_next(x, result.reason, result.violation);
 }
 
-// Not good enough, and another model is asked.
-static bool rejects(struct exchange *x) {
-    return x->status == 200 && judge_by_gate(x, buffer_slice(&x->answer));
+bool judge_by_gate(struct exchange *x, struct slice answer) {
+    struct flow *f = x->flow;
+    struct json_doc *doc = flow_take_doc(f);
+    struct error ignored;
+    bool goes_on = json_parse(doc, answer, NULL, &ignored) && rejects(x, doc);
+    flow_give_doc(f, doc);
+    return goes_on;
 }
 
-void station_judge(struct exchange *x, const struct attempt_result *result) {
+static void judge_whole(struct exchange *x, struct json_doc *doc) {
     struct slice provider = x->candidates[x->candidate].provider->name;
-    if (result->end != ATTEMPT_OK) {
-        if (!judge_retry(x, result->end, result->status) &&
-            !chain_next(x, chain_reason_of_end(result->end), SLICE_NONE))
-            judge_unanswered(x, result);
-        return;
-    }
-    if (x->passes_through) {
-        finish_passed_through(x);
-        return;
-    }
-    switch (read_whole(x)) {
+    switch (read_whole(x, doc)) {
     case VERDICT_GOOD:
-        if (!rejects(x))
+        if (x->status != 200 || !rejects(x, doc))
             give_whole(x);
         return;
     case VERDICT_STATUS:
@@ -261,7 +242,7 @@ void station_judge(struct exchange *x, const struct attempt_result *result) {
             refuse_redirect(x);
         return;
     case VERDICT_ERROR_IN_200:
-        attempt_failed_because(x, "error_in_200");
+        dispatch_note_reason(x, SLICE("error_in_200"));
         x->status = status_inside(x);
         if (judge_retry(x, ATTEMPT_OK, x->status) ||
             chain_next(x, CONFIG_ESCALATE_ERROR, SLICE_NONE) || chain_refuse(x))
@@ -275,12 +256,29 @@ void station_judge(struct exchange *x, const struct attempt_result *result) {
                               x->judged.error_message.ptr);
         return;
     case VERDICT_NOT_JSON:
-        attempt_failed_because(x, "not_json");
+        dispatch_note_reason(x, SLICE("not_json"));
         if (chain_next(x, CONFIG_ESCALATE_ERROR, SLICE_NONE) || chain_refuse(x))
             return;
         refuse_body(x, "not a JSON object");
         return;
     }
+}
+
+void station_judge(struct exchange *x, const struct attempt_result *result) {
+    if (result->end != ATTEMPT_OK) {
+        if (!judge_retry(x, result->end, result->status) &&
+            !chain_next(x, chain_reason_of_end(result->end), SLICE_NONE))
+            judge_unanswered(x, result);
+        return;
+    }
+    if (x->passes_through) {
+        finish_passed_through(x);
+        return;
+    }
+    struct flow *f = x->flow;
+    struct json_doc *doc = flow_take_doc(f);
+    judge_whole(x, doc);
+    flow_give_doc(f, doc);
 }
 
 void judge_too_large(struct exchange *x) {

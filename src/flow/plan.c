@@ -11,14 +11,6 @@ enum provider_dialect exchange_dialect(const struct exchange *x) {
                : PROVIDER_OPENAI;
 }
 
-static void drop_doc(struct exchange *x) {
-    struct flow *f = x->flow;
-    if (x->doc == NULL || f->spare_doc_count == FARTHING_COUNT(f->spare_docs))
-        return; // freed with the exchange
-    f->spare_docs[f->spare_doc_count++] = x->doc;
-    x->doc = NULL;
-}
-
 // A purchase that may outlive its client must not read the client's buffer.
 static bool may_outlive_client(const struct exchange *x) {
     return x->leads || x->keyed ||
@@ -46,7 +38,8 @@ void plan_make_body(struct exchange *x) {
         x->body_is_own = true;
     }
     x->edits = NULL;
-    drop_doc(x);
+    flow_give_doc(x->flow, x->doc);
+    x->doc = NULL;
 }
 
 // Files, batches and the like name no model: only the provider is meant.

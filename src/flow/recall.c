@@ -121,7 +121,7 @@ static struct slice without_sender(struct exchange *x, struct slice answer) {
                   {"prompt_cache_key", "null"}};
     if (x->endpoint != API_RESPONSES)
         return answer;
-    struct json_doc *doc = json_doc_new();
+    struct json_doc *doc = flow_take_doc(x->flow);
     struct error err;
     if (json_parse(doc, answer, NULL, &err) && json_type_of(doc, JSON_ROOT) == JSON_OBJECT) {
         struct json_edits *edits = json_edits_new(doc, x->arena);
@@ -133,7 +133,7 @@ static struct slice without_sender(struct exchange *x, struct slice answer) {
         }
         answer = json_edits_apply(edits);
     }
-    json_doc_free(doc);
+    flow_give_doc(x->flow, doc);
     return answer;
 }
 
@@ -155,26 +155,30 @@ static bool is_partial_result(const struct exchange *x) {
     return false;
 }
 
-void remember(struct exchange *x, struct slice whole_answer) {
-    if ((!x->judged_whole && !is_partial_result(x)) || whole_answer.len == 0)
-        return;
+struct cache_answer recall_head_of(const struct exchange *x) {
     const struct route_candidate *c = &x->candidates[x->candidate];
-    int64_t now = clock_wall_ms();
-    struct cache_answer answer = {
+    return (struct cache_answer){
         .endpoint = x->endpoint,
-        .body = whole_answer,
-        .content_type = SLICE("application/json"),
+        .content_type = x->content_type,
         .provider = c->provider->name,
         .model = c->upstream_model,
-        .tier = c->tier != NULL ? c->tier->name : SLICE_NONE,
-        .finish_reason = x->judged.finish_reason,
-        .request_id = x->id,
+        .tier = exchange_tier_of(c),
         .usage = x->usage,
         .cost_known = x->cost_known,
         .cost_pico = x->cost.pico,
-        .created_ms = now,
-        .expires_ms = now + x->cache_ttl_ms,
     };
+}
+
+void remember(struct exchange *x, struct slice whole_answer) {
+    if ((!x->judged_whole && !is_partial_result(x)) || whole_answer.len == 0)
+        return;
+    struct cache_answer answer = recall_head_of(x);
+    answer.body = whole_answer;
+    answer.content_type = SLICE("application/json");
+    answer.finish_reason = x->judged.finish_reason;
+    answer.request_id = x->id;
+    answer.created_ms = clock_wall_ms();
+    answer.expires_ms = answer.created_ms + x->cache_ttl_ms;
     repeat_remember(x, &answer); // as the client has it: it is who comes again
     struct cache_answer for_others = answer;
     for_others.body = without_sender(x, whole_answer);

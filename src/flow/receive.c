@@ -15,10 +15,6 @@ static bool content_type_is_json(struct slice type) {
     return type.len == 0 || says_json(type); // absent is forgiven: the body is checked anyway
 }
 
-static struct json_doc *take_doc(struct flow *f) {
-    return f->spare_doc_count > 0 ? f->spare_docs[--f->spare_doc_count] : json_doc_new();
-}
-
 // Content codings of requests are rare among these clients, and an answer may
 // only be kept for what was read.
 static bool is_compressed(const struct http_request *request) {
@@ -35,7 +31,7 @@ static bool has_no_member_twice(struct exchange *x) {
 
 static bool read_body(struct exchange *x) {
     struct slice body = http_request_body(x->request);
-    x->doc = take_doc(x->flow);
+    x->doc = flow_take_doc(x->flow);
     struct error err;
     if (!json_parse(x->doc, body, NULL, &err))
         return exchange_refuse(x, API_ERROR_INVALID_REQUEST, SLICE_NONE,
@@ -52,7 +48,7 @@ static bool peek_body(struct exchange *x, struct slice type) {
     struct slice body = http_request_body(x->request);
     if (body.len == 0 || !says_json(type))
         return true;
-    x->doc = take_doc(x->flow);
+    x->doc = flow_take_doc(x->flow);
     struct error err;
     x->body_is_json = json_parse(x->doc, body, NULL, &err) &&
                       json_type_of(x->doc, JSON_ROOT) == JSON_OBJECT;

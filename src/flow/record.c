@@ -45,28 +45,22 @@ static void fill_origin(const struct exchange *x, struct cost_row *row) {
         const struct route_candidate *c = &x->candidates[x->candidate];
         row->provider = c->provider->name;
         row->model = c->upstream_model;
-        row->tier = c->tier != NULL ? c->tier->name : SLICE_NONE;
+        row->tier = exchange_tier_of(c);
     }
-}
-
-// "provider/model", its part behind the slash, or its name at the provider.
-static bool is_named(struct slice asked, struct slice name, struct slice upstream_model) {
-    ptrdiff_t slash = slice_find_char(name, '/');
-    return asked.len > 0 && (slice_equal(asked, name) || slice_equal(asked, upstream_model) ||
-                             (slash > 0 && slice_equal(asked, slice_from(name, (size_t)slash + 1))));
 }
 
 // The model that the client asked for, also where its route had another one serve
 // it. Where the choice was Farthing's, the last of the chain, which can do it all.
 static bool find_baseline(const struct exchange *x, struct route_candidate *out) {
     for (size_t i = 0; i < x->candidate_count; i++)
-        if (is_named(x->requested_model, x->candidates[i].name, x->candidates[i].upstream_model)) {
+        if (route_names_model(x->requested_model, x->candidates[i].name,
+                              x->candidates[i].upstream_model)) {
             *out = x->candidates[i];
             return true;
         }
     for (size_t i = 0; i < x->config->model_count; i++) {
         const struct config_model *m = &x->config->models[i];
-        if (!is_named(x->requested_model, m->name, m->upstream_model))
+        if (!route_names_model(x->requested_model, m->name, m->upstream_model))
             continue;
         *out = (struct route_candidate){.provider = m->provider,
                                         .model = m,
@@ -74,11 +68,10 @@ static bool find_baseline(const struct exchange *x, struct route_candidate *out)
                                         .name = m->name};
         return true;
     }
-    bool was_ours = slice_equal(x->requested_model, SLICE("auto")) ||
-                    config_tier_find(x->config, x->requested_model) != NULL;
-    if (x->candidate_count > 0)
-        *out = x->candidates[x->candidate_count - 1];
-    return was_ours && x->candidate_count > 0;
+    if (x->candidate_count == 0 || !route_leaves_choice(x->config, x->requested_model))
+        return false;
+    *out = x->candidates[x->candidate_count - 1];
+    return true;
 }
 
 // What the same answer would have cost from it.
@@ -121,11 +114,7 @@ static void fill_savings(const struct exchange *x, struct cost_row *row) {
 
 static struct api_usage usage_of_all(const struct exchange *x) {
     struct api_usage sum = x->usage;
-    sum.input_tokens += x->retry_usage.input_tokens;
-    sum.output_tokens += x->retry_usage.output_tokens;
-    sum.cached_tokens += x->retry_usage.cached_tokens;
-    sum.cache_write_tokens += x->retry_usage.cache_write_tokens;
-    sum.reasoning_tokens += x->retry_usage.reasoning_tokens;
+    settle_add_usage(&sum, &x->retry_usage);
     return sum;
 }
 

@@ -62,8 +62,7 @@ bool repeat_read(struct exchange *x) {
 // Otherwise by its key, and by the form that it asks for, since a stream can
 // only be followed live by who wants the same events.
 static void choose_purchase(struct exchange *x) {
-    bool shared = x->cacheable && x->cache_mode == CACHE_USE && !x->client_wants_usage;
-    if (shared) {
+    if (exchange_is_shared(x) && !x->client_wants_usage) {
         memcpy(x->purchase.bytes, x->key.bytes, DIGEST_LEN);
         return;
     }
@@ -219,8 +218,7 @@ void repeat_record(struct exchange *x, const struct cache_answer *answer, int st
 
 void repeat_remember(struct exchange *x, const struct cache_answer *answer) {
     repeat_record(x, answer, 200);
-    bool in_cache = x->cacheable && x->cache_mode == CACHE_USE;
-    if (x->findable && x->has_digest && !in_cache)
+    if (x->findable && x->has_digest && !exchange_is_shared(x)) // else the cache has it
         keep(x->flow->shared.recent, x->key.bytes, *answer, retry_window_ms(x));
 }
 

@@ -35,8 +35,7 @@ static struct slice tier_name(const struct exchange *x) {
         return cache_entry_answer(x->hit)->tier;
     if (x->joined)
         return x->origin_tier;
-    const struct config_tier *tier = x->candidate_count > 0 ? x->candidates[x->candidate].tier : NULL;
-    return tier != NULL ? tier->name : SLICE_NONE;
+    return x->candidate_count > 0 ? exchange_tier_of(&x->candidates[x->candidate]) : SLICE_NONE;
 }
 
 size_t reply_headers(struct exchange *x, struct api_header out[REPLY_HEADERS_MAX]) {
@@ -70,8 +69,6 @@ size_t reply_headers(struct exchange *x, struct api_header out[REPLY_HEADERS_MAX
         add(out, &count, SLICE("x-farthing-trimmed-tokens"),
             arena_printf(x->arena, "%lld", (long long)x->trimmed_tokens));
     }
-    if (x->ended_by == ENDED_BY_BUDGET)
-        add(out, &count, SLICE("Retry-After"), x->retry_after);
     // What is Farthing's own word and may pass: a provider that is down, a restart.
     bool may_pass = x->error == API_ERROR_SHUTTING_DOWN ||
                     ((x->error == API_ERROR_UPSTREAM_ERROR || x->error == API_ERROR_UPSTREAM_TIMEOUT) &&

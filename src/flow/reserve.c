@@ -175,8 +175,7 @@ static bool refuse_budget(struct exchange *x, const struct budget_refusal *r,
     x->refused_by = arena_printf(x->arena, "budget:%.*s", SLICE_ARG(b->budget));
     x->remaining = r->fits > 0 ? r->fits : 0;
     if (r->retry_after_ms >= 0 && !b->frozen)
-        x->retry_after = arena_printf(x->arena, "%lld",
-                                      (long long)(r->retry_after_ms / 1000 + 1));
+        x->wait_s = r->retry_after_ms / 1000 + 1;
     return exchange_refuse(
         x, of_run ? API_ERROR_RUN_BUDGET_EXCEEDED : API_ERROR_BUDGET_EXCEEDED, SLICE_NONE,
         "The budget \"%.*s\" of tenant %.*s has %s USD left of %s USD (%s USD are reserved by requests "
@@ -358,8 +357,7 @@ config_pico reserve_remaining(struct exchange *x) {
 }
 
 void reserve_settle(struct exchange *x) {
-    bool bought = x->hit == NULL && (x->usage_source == LEDGER_USAGE_PROVIDER ||
-                                     x->usage_source == LEDGER_USAGE_ESTIMATED);
+    bool bought = settle_has_bought(x);
     if (bought && !x->run_counted)
         run_settle(&x->run, x->usage.input_tokens + x->usage.output_tokens);
     x->run_counted = x->run_counted || bought;

@@ -42,6 +42,18 @@ static bool only_reads(const struct exchange *x) {
     return false;
 }
 
+bool settle_has_bought(const struct exchange *x) {
+    return x->usage_source == LEDGER_USAGE_PROVIDER || x->usage_source == LEDGER_USAGE_ESTIMATED;
+}
+
+void settle_add_usage(struct api_usage *sum, const struct api_usage *more) {
+    sum->input_tokens += more->input_tokens;
+    sum->output_tokens += more->output_tokens;
+    sum->cached_tokens += more->cached_tokens;
+    sum->cache_write_tokens += more->cache_write_tokens;
+    sum->reasoning_tokens += more->reasoning_tokens;
+}
+
 static bool was_bought(const struct exchange *x) {
     if (x->hit != NULL || only_reads(x))
         return false;

@@ -179,11 +179,10 @@ static void on_emit(void *arg, enum provider_emit kind, struct slice bytes) {
 }
 
 static void end_broken(struct exchange *x, enum attempt_end end, const char *why) {
-    struct cost_attempt *last = &x->attempts[x->attempt_count - 1];
     if (end == ATTEMPT_OK) // as HTTP it was whole
-        last->reason = provider_stream_state(x->reader)->is_error
-                           ? SLICE("error_in_200")
-                           : slice_of(attempt_end_name(ATTEMPT_TRUNCATED));
+        dispatch_note_reason(x, provider_stream_state(x->reader)->is_error
+                                    ? SLICE("error_in_200")
+                                    : slice_of(attempt_end_name(ATTEMPT_TRUNCATED)));
     x->error = judge_blame(x, end);
     settle_stream(x);
     struct buffer event = {0};
@@ -216,10 +215,6 @@ void stream_data(struct exchange *x, struct slice bytes) {
     note_first_token(x);
 }
 
-static void attempt_reason(struct exchange *x, struct slice reason) {
-    x->attempts[x->attempt_count - 1].reason = reason;
-}
-
 static void forget_reader(struct exchange *x) {
     provider_stream_free(x->reader);
     x->reader = NULL;
@@ -233,7 +228,7 @@ static void never_began(struct exchange *x, const struct attempt_result *result)
         as.end = ATTEMPT_TRUNCATED;
         as.detail = SLICE("the stream ended before its first event");
     }
-    attempt_reason(x, slice_of(attempt_end_name(as.end)));
+    dispatch_note_reason(x, slice_of(attempt_end_name(as.end)));
     forget_reader(x);
     if (!judge_retry(x, as.end, as.status) &&
         !chain_next(x, chain_reason_of_end(as.end), SLICE_NONE))
@@ -257,7 +252,7 @@ bool stream_is_done(const struct exchange *x) {
 
 // It failed before its client had any of it: as an answer that is an error.
 static bool goes_on_after_error(struct exchange *x) {
-    attempt_reason(x, SLICE("error_in_200"));
+    dispatch_note_reason(x, SLICE("error_in_200"));
     bool said_nothing = provider_stream_state(x->reader)->output_bytes == 0;
     if (said_nothing && judge_retry(x, ATTEMPT_OK, STATUS_OF_AN_ERROR)) {
         forget_reader(x);
@@ -273,29 +268,43 @@ static bool goes_on_after_error(struct exchange *x) {
 
 static bool goes_on_after_break(struct exchange *x, const struct attempt_result *result) {
     if (result->end == ATTEMPT_OK)
-        attempt_reason(x, slice_of(attempt_end_name(ATTEMPT_TRUNCATED)));
+        dispatch_note_reason(x, slice_of(attempt_end_name(ATTEMPT_TRUNCATED)));
     return chain_next(x, chain_reason_of_end(result->end), SLICE_NONE);
 }
 
-// Also of what its client has already: it is not kept for others.
-static bool goes_on_after_gate(struct exchange *x) {
-    struct buffer answer = {0};
-    bool goes_on = false;
-    if (provider_stream_answer(x->reader, &answer)) {
-        settle_stream(x);
-        goes_on = judge_by_gate(x, buffer_slice(&answer));
-    }
-    buffer_free(&answer);
-    return goes_on;
-}
-
-// A stream of which everything is there. True: another model is asked, or it was refused.
+// One that is held back and went wrong. True: another model is asked, or it was refused.
 static bool goes_on(struct exchange *x, bool whole, const struct attempt_result *result) {
     if (x->holds && provider_stream_state(x->reader)->is_error)
         return goes_on_after_error(x);
-    if (x->holds && !whole)
-        return goes_on_after_break(x, result);
-    return whole && x->gate != NULL && goes_on_after_gate(x);
+    return x->holds && !whole && goes_on_after_break(x, result);
+}
+
+// Everything is there.
+static void finish_whole(struct exchange *x, const struct provider_stream_state *state) {
+    struct buffer answer = {0};
+    bool is_error = state->is_error, is_complete = state->answer.complete && !is_error;
+    settle_stream(x);
+    bool assembled = (is_complete || (x->gate != NULL && !is_error)) &&
+                     provider_stream_answer(x->reader, &answer);
+    // Also what its client has already: it is not kept for others.
+    if (assembled && x->gate != NULL && judge_by_gate(x, buffer_slice(&answer))) {
+        buffer_free(&answer);
+        return;
+    }
+    if (x->holds)
+        let_go(x);
+    if (is_error) {
+        x->ended_by = ENDED_BY_PROVIDER;
+        x->error = API_ERROR_UPSTREAM_ERROR;
+    }
+    x->judged_whole = is_complete && !x->rejected;
+    if (assembled)
+        remember(x, buffer_slice(&answer));
+    buffer_free(&answer);
+    reply_begin(x);
+    if (x->request != NULL)
+        http_reply_finish(x->request);
+    station_record(x);
 }
 
 void stream_done(struct exchange *x, const struct attempt_result *result) {
@@ -310,29 +319,16 @@ void stream_done(struct exchange *x, const struct attempt_result *result) {
     }
     if (goes_on(x, whole, result))
         return;
-    if (x->holds)
-        let_go(x);
-    if (!whole) {
-        log_write(LOG_WARNING, "%.*s: provider %.*s: stream cut: %s: %.*s", SLICE_ARG(x->id),
-                  SLICE_ARG(x->candidates[x->candidate].provider->name),
-                  attempt_end_name(result->end), SLICE_ARG(result->detail));
-        end_broken(x, result->end, why_broken(x, state, result->end));
+    if (whole) {
+        finish_whole(x, state);
         return;
     }
-    settle_stream(x);
-    if (state->is_error) {
-        x->ended_by = ENDED_BY_PROVIDER;
-        x->error = API_ERROR_UPSTREAM_ERROR;
-    }
-    x->judged_whole = state->answer.complete && !state->is_error && !x->rejected;
-    struct buffer answer = {0};
-    if (x->judged_whole && provider_stream_answer(x->reader, &answer))
-        remember(x, buffer_slice(&answer));
-    buffer_free(&answer);
-    reply_begin(x);
-    if (x->request != NULL)
-        http_reply_finish(x->request);
-    station_record(x);
+    if (x->holds)
+        let_go(x);
+    log_write(LOG_WARNING, "%.*s: provider %.*s: stream cut: %s: %.*s", SLICE_ARG(x->id),
+              SLICE_ARG(x->candidates[x->candidate].provider->name), attempt_end_name(result->end),
+              SLICE_ARG(result->detail));
+    end_broken(x, result->end, why_broken(x, state, result->end));
 }
 
 void stream_shut_down(struct exchange *x) {

@@ -6,6 +6,22 @@
 // team that points one SDK at one provider declares nothing at all.
 #include "farthing/route.h"
 
+bool route_names_model(struct slice asked, struct slice name, struct slice upstream_model) {
+    if (asked.len == 0)
+        return false;
+    ptrdiff_t slash = slice_find_char(name, '/');
+    return slice_equal(asked, name) || slice_equal(asked, upstream_model) ||
+           (slash > 0 && slice_equal(asked, slice_from(name, (size_t)slash + 1)));
+}
+
+static bool is_auto(struct slice asked) {
+    return slice_equal(asked, SLICE("auto"));
+}
+
+bool route_leaves_choice(const struct config *config, struct slice asked) {
+    return is_auto(asked) || config_tier_find(config, asked) != NULL;
+}
+
 struct plan {
     const struct config *config;
     struct arena *arena;
@@ -116,20 +132,13 @@ static const struct config_provider *only_speaker(const struct config *config,
     return found != NULL || config->provider_count != 1 ? found : &config->providers[0];
 }
 
-static bool bare_name_is(const struct config_model *model, struct slice name) {
-    if (slice_equal(model->upstream_model, name))
-        return true;
-    ptrdiff_t slash = slice_find_char(model->name, '/');
-    return slash > 0 && slice_equal(slice_from(model->name, (size_t)slash + 1), name);
-}
-
 // Every provider that declares it: the first is asked, the others stand in.
 static bool add_bare(struct plan *p, const struct route_question *q) {
     struct slice name = q->model;
     size_t before = p->count;
     for (size_t i = 0; i < p->config->model_count; i++) {
         const struct config_model *model = &p->config->models[i];
-        if (bare_name_is(model, name))
+        if (route_names_model(name, model->name, model->upstream_model))
             add_model(p, model, tier_of(model, p->config));
     }
     if (p->count > before)
@@ -172,7 +181,7 @@ size_t route_plan(const struct config *config, const struct config_route *route,
     struct plan p = {.config = config, .arena = arena, .out = out, .max = max};
     const struct config_tier *tier = config_tier_find(config, q->tier);
     bool by_route = route != NULL && route->override_model;
-    bool any_model = q->model.len == 0 || slice_equal(q->model, SLICE("auto"));
+    bool any_model = q->model.len == 0 || is_auto(q->model);
     if (tier == NULL && !by_route && !any_model)
         tier = config_tier_find(config, q->model);
     if (tier == NULL && !by_route && !any_model && !add_qualified(&p, q->model) &&

@@ -1,6 +1,12 @@
 // Attempts: their states, their timeouts, their ends.
 #include "attempt.h"
 
+bool attempt_end_is_timeout(enum attempt_end end) {
+    return end == ATTEMPT_CONNECT_TIMEOUT || end == ATTEMPT_FIRST_BYTE_TIMEOUT ||
+           end == ATTEMPT_IDLE_TIMEOUT || end == ATTEMPT_TOTAL_TIMEOUT ||
+           end == ATTEMPT_QUEUE_TIMEOUT;
+}
+
 const char *attempt_end_name(enum attempt_end end) {
     static const char *const names[ATTEMPT_END_COUNT] = {
         [ATTEMPT_OK] = "ok",
