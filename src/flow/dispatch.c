@@ -90,10 +90,11 @@ static void on_head(void *arg, const struct attempt_head *head) {
     exchange_enter(x);
     forget_last_answer(x);
     x->status = head->status;
+    x->first_byte_ms = attempt_ms(x);
     if (head->status < 400) {
-        int64_t now = (int64_t)clock_mono_ms(), ms = attempt_ms(x);
-        breaker_answered(&x->breaker, ms, now);
-        balance_note(&x->balance, ms, now);
+        int64_t now = (int64_t)clock_mono_ms();
+        breaker_answered(&x->breaker, x->first_byte_ms, now);
+        balance_note(&x->balance, x->first_byte_ms, now);
     }
     x->answer_headers = arena_alloc(x->arena, (head->header_count + 1) * sizeof *x->answer_headers);
     for (size_t i = 0; i < head->header_count; i++)
@@ -326,8 +327,10 @@ static void give_up(struct exchange *x) {
 static bool took_as_whole(struct exchange *x) {
     if (x->attempt == NULL || !stream_is_done(x))
         return false;
-    const struct attempt_result whole = {.end = ATTEMPT_OK, .status = x->status};
+    const struct attempt_result whole = {
+        .end = ATTEMPT_OK, .status = x->status, .first_byte_ms = x->first_byte_ms};
     x->ended_by = ENDED_BY_FARTHING;
+    report(x, &whole); // before it is cancelled, which says nothing of the provider
     dispatch_cancel(x, slice_of(attempt_end_name(ATTEMPT_OK)));
     stream_done(x, &whole);
     return true;

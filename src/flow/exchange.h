@@ -202,6 +202,7 @@ struct exchange {
     struct balance_ticket balance;
     int64_t wait_s; // until coming again helps; 0: not known
     uint64_t attempt_started_ns;
+    int64_t first_byte_ms; // of its answer's head, since then
     bool cancelled_after_sending; // what was walked away from may be billed
     struct event *pause; // before the next attempt, or for a client that may come back
     struct cost_attempt attempts[EXCHANGE_ATTEMPTS_MAX];
