@@ -174,12 +174,12 @@ NAMED = ["x-farthing-feature: chat_help", "x-farthing-user: %%%%%%%%", "x-farthi
 BYPASS = ["x-farthing-cache: bypass"]
 
 
-def farthing_config(directory, mock, port, admin, sections="", workers=1):
+def farthing_config(directory, mock, port, admin, sections="", workers=1, store=""):
     file = directory / "routing.conf"
     shutil.rmtree(directory / "data", ignore_errors=True)
     file.write_text(f"""
 server {{ listen = {{"127.0.0.1:{port}"}} admin_listen = "127.0.0.1:{admin}" workers = {workers} }}
-store {{ path = "{directory}/data" }}
+store {{ path = "{directory}/data" {store} }}
 provider "openai" {{ base_url = "http://127.0.0.1:{mock.port}/v1" api_key = "k" max_inflight = 0 }}
 {sections}
 log {{ cost_log = "{directory}/cost.jsonl" level = "warning"
@@ -188,9 +188,9 @@ log {{ cost_log = "{directory}/cost.jsonl" level = "warning"
     return file
 
 
-def farthing(directory, mock, build, sections="", workers=1, core=PROXY_CORE, name="farthing"):
+def farthing(directory, mock, build, sections="", workers=1, core=PROXY_CORE, name="farthing", store=""):
     port, admin = free_port(), free_port()
-    file = farthing_config(directory, mock, port, admin, sections, workers)
+    file = farthing_config(directory, mock, port, admin, sections, workers, store)
     server = Server(name, core, port, [str(build / "farthing"), "-c", str(file)])
     server.admin = admin
     return server

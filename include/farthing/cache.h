@@ -73,7 +73,7 @@ struct cache_options {
     // Of answer and overhead; 0: memory_bytes / 8. What is over the half of a
     // shard's memory is kept in the store alone.
     int64_t max_entry_bytes;
-    struct store *store; // NULL: memory only
+    struct store *store; // NULL: memory only; closed after the cache is freed
     const char *space;   // the store's, a constant; NULL: "cache"
 };
 struct cache *cache_new(const struct cache_options *options);

@@ -41,11 +41,30 @@ struct config_server {
 
 enum config_store_kind { CONFIG_STORE_EMBEDDED, CONFIG_STORE_REDIS };
 
+// Where a Redis is and how it is spoken to; of kind = "redis" only.
+struct config_redis {
+    // From the url:
+    bool tls;
+    struct slice host;        // without the brackets of a v6; empty: a socket
+    unsigned port;
+    struct slice socket_path; // empty: host and port
+    struct slice user;        // empty: Redis's "default"
+    struct slice password;    // empty: no AUTH; the key `password` goes before the url's
+    unsigned database;
+    // Paths; empty: the system's certification authorities, no client certificate.
+    struct slice ca_file, certificate, key;
+    bool tls_verify;
+    int64_t connect_timeout_ms; // name, connection, TLS and greeting together
+    int64_t command_timeout_ms; // the longest that a request waits for it
+    int64_t max_value_bytes;    // larger values stay where they are
+};
+
 struct config_store {
     enum config_store_kind kind;
-    struct slice path; // directory of the embedded store
-    struct slice url;  // redis
+    struct slice path; // directory of the embedded store: journals, whatever the kind
+    struct slice url;  // of a shared store
     int64_t max_bytes; // bound of the cache on disk
+    struct config_redis redis;
 };
 
 struct config_cache {

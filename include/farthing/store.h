@@ -1,6 +1,7 @@
 // store: one asynchronous key-value interface with expiry, and append-only
-// journals. Behind it here: SQLite in WAL mode on a thread of its own. (Redis
-// comes behind the same interface.) Nothing here blocks a loop.
+// journals. Behind it: SQLite in WAL mode on a thread of its own; or, for the
+// key-value spaces, a Redis that several instances share (docs/redis.md).
+// Nothing here blocks a loop.
 #ifndef FARTHING_STORE_H
 #define FARTHING_STORE_H
 
@@ -11,6 +12,19 @@ struct store;        // the process's store: made once, shared by all threads
 struct store_client; // one loop's access to it
 struct store_op;     // one pending operation
 
+// A Redis, 6.2 or later, alone (no Cluster). NULL texts are unset.
+struct store_redis_options {
+    const char *host; // or
+    const char *socket_path;
+    unsigned port, database;
+    const char *user, *password;
+    bool tls, tls_verify;
+    const char *ca_file, *certificate, *key;
+    int64_t connect_timeout_ms;
+    int64_t command_timeout_ms; // a read that takes longer has failed
+    int64_t max_value_bytes;    // a larger value is not kept; below 4 GiB
+};
+
 struct store_options {
     const char *path; // directory; made if absent (mode 0700)
     // Bound on the bytes of values kept in each space that has no bound of its
@@ -19,10 +33,19 @@ struct store_options {
     int64_t max_bytes;
 };
 
+// Can it be opened so? Reads the files that the options name, and no more.
+bool store_check_redis(const struct store_redis_options *redis,
+                       struct error *err) FARTHING_MUST_CHECK;
+
 // Opens (or makes) path/farthing.db and starts its thread. A damaged file is
 // reported in the log, moved aside to farthing.db.damaged-TIME and replaced by
-// an empty one; that is not an error. False when the directory cannot be used.
+// an empty one; that is not an error. NULL when the directory cannot be used.
 struct store *store_open(const struct store_options *options, struct error *err);
+// The same, with the spaces in Redis (NULL: as store_open). One that cannot be
+// reached is no error: its connect_timeout is waited at most, and it is tried
+// again for ever; until then reads fail and writes are dropped.
+struct store *store_open_redis(const struct store_options *options,
+                               const struct store_redis_options *redis, struct error *err);
 // Waits for what was queued to be on disk, then stops. All clients closed first.
 void store_close(struct store *s);
 
@@ -37,8 +60,9 @@ enum store_status { STORE_OK, STORE_MISSING, STORE_FAILED };
 typedef void store_done(void *arg, enum store_status status, struct slice value, int64_t expires_ms);
 
 // Keys are bytes within a space (a short constant name, "cache"). Bytes given
-// are copied. A NULL return of store_get means that the store is overloaded or
-// closed: treat it as STORE_FAILED; no callback comes.
+// are copied. A NULL return of store_get means that the store is overloaded,
+// away or closed: treat it as STORE_FAILED; no callback comes. What a thread
+// wrote or deleted before, its reads see.
 struct store_op *store_get(struct store_client *c, const char *space, struct slice key,
                            store_done *done, void *arg);
 void store_cancel(struct store_op *op); // on the client's loop; its callback never comes
@@ -48,7 +72,14 @@ void store_cancel(struct store_op *op); // on the client's loop; its callback ne
 void store_put(struct store *s, const char *space, struct slice key, struct slice value,
                int64_t expires_ms); // any thread
 void store_delete(struct store *s, const char *space, struct slice key); // any thread
-void store_delete_space(struct store *s, const char *space);             // any thread
+// Empties the space; with a Redis, other instances see it within a second.
+void store_delete_space(struct store *s, const char *space); // any thread
+// `emptied` is called, on a thread of the store's own, whenever the space was
+// emptied by somebody else: another instance, or whoever looks after the shared
+// store. Never with the embedded store. It must not call the store.
+typedef void store_emptied(void *arg);
+void store_watch(struct store *s, const char *space, store_emptied *emptied, void *arg);
+void store_unwatch(struct store *s, void *arg); // all of this arg's; none is under way afterwards
 // From its next put on the space has a bound of its own, until the process
 // ends; 0: max_bytes again. When its values then go before they expire, the log
 // says so (once a minute). All such, of any space, are counted in
@@ -78,7 +109,8 @@ struct store_journal *store_journal_open(struct store *s, const char *table,
 // JOURNAL_ROWS_MAX in src/store/store.h).
 void store_journal_append(struct store_journal *j, struct slice lines);
 void store_journal_flush(struct store_journal *j); // as store_flush of its store
-// Waits until everything queued before is committed. Not on a loop.
+// Waits until everything queued before is committed, or answered by the shared
+// store (which may take some seconds to be found dead). Not on a loop.
 void store_flush(struct store *s);
 
 // Rows of one read-only SQL statement as a JSON array of objects, run on the
@@ -90,7 +122,8 @@ bool store_query_now(struct store *s, const char *sql, const struct slice *param
                      size_t param_count, struct buffer *out, struct error *err) FARTHING_MUST_CHECK;
 
 struct store_stats {
-    int64_t entries, bytes, queued, dropped, failures;
+    int64_t entries, bytes; // of the spaces that are in the embedded store
+    int64_t queued, dropped, failures;
 };
 void store_stats_get(struct store *s, struct store_stats *out); // any thread
 

@@ -44,6 +44,16 @@ static size_t max_entry_for(const struct cache *c, int64_t memory_bytes) {
     return (size_t)(c->max_entry_option > 0 ? c->max_entry_option : memory_bytes / 8);
 }
 
+static void clear_memory(void *cache) {
+    struct cache *c = cache;
+    for (size_t i = 0; i < c->shard_count; i++) {
+        pthread_mutex_lock(&c->shards[i].lock);
+        c->shards[i].removals++;
+        memory_clear(&c->shards[i].memory);
+        pthread_mutex_unlock(&c->shards[i].lock);
+    }
+}
+
 struct cache *cache_new(const struct cache_options *options) {
     struct cache *c = base_calloc(1, sizeof *c);
     c->store = options->store;
@@ -59,12 +69,16 @@ struct cache *cache_new(const struct cache_options *options) {
         pthread_mutex_init(&c->shards[i].lock, NULL);
         memory_init(&c->shards[i].memory, (size_t)options->memory_bytes / c->shard_count);
     }
+    if (c->store != NULL)
+        store_watch(c->store, c->space, clear_memory, c);
     return c;
 }
 
 void cache_free(struct cache *c) {
     if (c == NULL)
         return;
+    if (c->store != NULL)
+        store_unwatch(c->store, c);
     for (size_t i = 0; i < c->shard_count; i++) {
         memory_free(&c->shards[i].memory);
         pthread_mutex_destroy(&c->shards[i].lock);
@@ -143,12 +157,7 @@ void cache_remove(struct cache *c, const struct cache_key *key) {
 }
 
 void cache_purge(struct cache *c) {
-    for (size_t i = 0; i < c->shard_count; i++) {
-        pthread_mutex_lock(&c->shards[i].lock);
-        c->shards[i].removals++;
-        memory_clear(&c->shards[i].memory);
-        pthread_mutex_unlock(&c->shards[i].lock);
-    }
+    clear_memory(c);
     if (c->store != NULL)
         store_delete_space(c->store, c->space);
 }

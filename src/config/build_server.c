@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "loader.h"
+#include "store_url.h"
 
 enum { WORKERS_MAX = 64 };
 
@@ -144,17 +145,60 @@ void loader_build_server(struct loader *l, cfg_t *root) {
     check_tls(l, section, s);
 }
 
+static void check_redis_files(struct loader *l, cfg_t *section, const struct config_redis *r) {
+    if ((r->certificate.len > 0) != (r->key.len > 0)) {
+        const char *given = r->key.len > 0 ? "key" : "certificate";
+        loader_error(l, loader_line(l, section, given),
+                     "%s: stands alone; expected certificate and key together", given);
+    }
+    static const char *const keys[] = {"ca_file", "certificate", "key"};
+    const struct slice paths[] = {r->ca_file, r->certificate, r->key};
+    for (size_t i = 0; i < FARTHING_COUNT(keys); i++) {
+        check_readable(l, section, keys[i], paths[i]);
+        if (paths[i].len > 0 && !r->tls)
+            loader_warn(l, loader_line(l, section, keys[i]),
+                        "%s: has no effect without TLS; its url begins with rediss://", keys[i]);
+    }
+}
+
+static void read_redis(struct loader *l, cfg_t *section) {
+    struct config_store *s = &loader_config(l)->store;
+    struct config_redis *r = &s->redis;
+    struct slice password = r->password; // of its own key
+    struct error err;
+    if (s->url.len == 0) {
+        loader_error(l, loader_line(l, section, loader_given(section, "url") ? "url" : "kind"),
+                     "url: a store of kind \"redis\" needs one; expected redis://host");
+        return;
+    }
+    int line = loader_line(l, section, "url");
+    if (!config_parse_redis_url(l->arena, s->url, r, &err)) {
+        loader_error(l, line, "url: is not valid: %s", err.text);
+        return;
+    }
+    if (password.len > 0 && r->password.len > 0)
+        loader_error(l, loader_line(l, section, "password"),
+                     "password: the url has one already; expected it in one place");
+    if (password.len > 0)
+        r->password = password;
+    if (r->user.len > 0 && r->password.len == 0)
+        loader_error(l, line, "url: has a user but no password; expected user:password@");
+    check_redis_files(l, section, r);
+}
+
 void loader_build_store(struct loader *l, cfg_t *root) {
-    static const char *const kinds[] = {"embedded"};
+    static const char *const kinds[] = {"embedded", "redis"}; // as enum config_store_kind
     cfg_t *section = cfg_getsec(root, "store");
-    loader_fill_named(l, section, "", "store", &loader_config(l)->store);
-    const char *kind = loader_text(section, "kind");
-    if (kind != NULL && strcmp(kind, "redis") == 0)
-        loader_error(l, loader_line(l, section, "kind"),
-                     "kind: \"redis\" is not available in this version; expected \"embedded\"");
-    else
-        (void)loader_choice(l, section, "kind", kinds, FARTHING_COUNT(kinds), 0);
-    if (loader_config(l)->store.path.len == 0)
+    struct config_store *s = &loader_config(l)->store;
+    loader_fill_named(l, section, "", "store", s);
+    s->kind = (enum config_store_kind)loader_choice(l, section, "kind", kinds,
+                                                    FARTHING_COUNT(kinds), CONFIG_STORE_EMBEDDED);
+    if (s->kind == CONFIG_STORE_REDIS)
+        read_redis(l, section);
+    else if (s->url.len > 0)
+        loader_warn(l, loader_line(l, section, "url"),
+                    "url: has no effect with kind = \"embedded\"; expected kind = \"redis\"");
+    if (s->path.len == 0)
         loader_error(l, loader_line(l, section, "path"),
                      "path: \"\" is not valid; expected a directory");
 }

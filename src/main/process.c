@@ -1,6 +1,7 @@
 // Process life: what all workers share is made here, signals arrive here, and
 // the admin address is served here, on the main thread's own loop.
 #include "process.h"
+#include "stores.h"
 #include "farthing/breaker.h"
 
 #include <event2/event.h>
@@ -131,9 +132,7 @@ static bool open_routing(struct process *p) {
 
 static bool open_state(struct process *p) {
     struct error err;
-    char *path = slice_dup(p->config->store.path);
-    p->store = store_open(&(struct store_options){path, p->config->store.max_bytes}, &err);
-    free(path);
+    p->store = stores_open(&p->config->store, &err);
     if (p->store == NULL)
         return fail(&err);
     char *cost_log = slice_dup(p->config->log.cost_log);
@@ -293,12 +292,11 @@ static void warn_of_what_needs_a_restart(const struct config *old, const struct 
         !slice_equal(old->server.admin_listen, new->server.admin_listen) ||
         old->server.workers != new->server.workers ||
         (old->server.tls_certificate.len > 0) != (new->server.tls_certificate.len > 0) ||
-        !slice_equal(old->store.path, new->store.path) ||
-        old->store.max_bytes != new->store.max_bytes ||
+        !stores_are_same(&old->store, &new->store) ||
         old->cache.enabled != new->cache.enabled ||
         old->cache.max_entry_bytes != new->cache.max_entry_bytes ||
         !slice_equal(old->log.cost_log, new->log.cost_log))
-        log_write(LOG_WARNING, "listen, admin_listen, workers, TLS or none, store.path, store.max_size, "
+        log_write(LOG_WARNING, "listen, admin_listen, workers, TLS or none, all of store, "
                                "cache.enabled, cache.max_entry and cost_log change with a restart "
                                "only");
 }
@@ -488,6 +486,8 @@ bool process_check(const struct config *config, struct error *err) {
     routing_unref(routing);
     if (routing == NULL)
         return error_set(err, "the configuration's patterns or its classifier cannot be used");
+    if (!stores_check(&config->store, err))
+        return false;
     if (config->server.tls_certificate.len > 0) {
         struct http_tls *tls = load_tls(config, err);
         if (tls == NULL)

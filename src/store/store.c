@@ -1,10 +1,10 @@
 // The store as others see it: opening, clients, and handing jobs over.
-#include "store.h"
-
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+
+#include "redis.h"
 
 static bool make_directory(const char *path, struct error *err) {
     // One level: the parent is the operator's affair.
@@ -24,6 +24,7 @@ static void init_locks(struct store *s) {
     pthread_cond_init(&s->wake, &monotonic);
     pthread_condattr_destroy(&monotonic);
     pthread_mutex_init(&s->lock, NULL);
+    pthread_mutex_init(&s->watch_lock, NULL);
 }
 
 // Signals are the main thread's affair, and one of them is about this thread's
@@ -41,8 +42,53 @@ static void store_free(struct store *s) {
     database_close(&s->database); // if its thread did not come to do it
     database_free(&s->database);
     pthread_mutex_destroy(&s->lock);
+    pthread_mutex_destroy(&s->watch_lock);
     pthread_cond_destroy(&s->wake);
     free(s);
+}
+
+// ------------------------------------------------------------------ watches
+
+void store_watch(struct store *s, const char *space, store_emptied *emptied, void *arg) {
+    struct watch *w = base_alloc(sizeof *w);
+    *w = (struct watch){.space = space, .emptied = emptied, .arg = arg};
+    pthread_mutex_lock(&s->watch_lock);
+    w->next = s->watches;
+    s->watches = w;
+    pthread_mutex_unlock(&s->watch_lock);
+}
+
+void store_unwatch(struct store *s, void *arg) {
+    pthread_mutex_lock(&s->watch_lock);
+    for (struct watch **at = &s->watches; *at != NULL;) {
+        struct watch *w = *at;
+        if (w->arg != arg) {
+            at = &w->next;
+            continue;
+        }
+        *at = w->next;
+        free(w);
+    }
+    pthread_mutex_unlock(&s->watch_lock);
+}
+
+static void tell_watches(void *store, const char *space) {
+    struct store *s = store;
+    pthread_mutex_lock(&s->watch_lock);
+    for (struct watch *w = s->watches; w != NULL; w = w->next)
+        if (strcmp(w->space, space) == 0)
+            w->emptied(w->arg);
+    pthread_mutex_unlock(&s->watch_lock);
+}
+
+// ------------------------------------------------------------------ opening
+
+bool store_check_redis(const struct store_redis_options *redis, struct error *err) {
+    if (!redis->tls)
+        return true;
+    struct redis_tls *tls = redis_tls_new(redis, err);
+    redis_tls_free(tls);
+    return tls != NULL;
 }
 
 struct store *store_open(const struct store_options *options, struct error *err) {
@@ -61,9 +107,22 @@ struct store *store_open(const struct store_options *options, struct error *err)
     return NULL;
 }
 
+struct store *store_open_redis(const struct store_options *options,
+                               const struct store_redis_options *redis, struct error *err) {
+    struct store *s = store_open(options, err);
+    if (s == NULL || redis == NULL)
+        return s;
+    s->redis = redis_open(redis, tell_watches, s, err);
+    if (s->redis != NULL)
+        return s;
+    store_close(s);
+    return NULL;
+}
+
 void store_close(struct store *s) {
     if (s == NULL)
         return;
+    redis_close(s->redis);
     pthread_mutex_lock(&s->lock);
     s->stopping = true;
     pthread_cond_signal(&s->wake);
@@ -114,17 +173,6 @@ void store_cancel(struct store_op *op) {
     store_op_release(op);
 }
 
-void store_client_free(struct store_client *c) {
-    if (c == NULL)
-        return;
-    while (c->pending != NULL)
-        store_cancel(c->pending);
-    // The thread may still hold operations that will be posted here.
-    store_flush(c->store);
-    mailbox_free(c->mailbox);
-    free(c);
-}
-
 // --------------------------------------------------------------------- jobs
 
 static struct job *job_new(enum job_kind kind, const char *space, struct slice key,
@@ -142,6 +190,13 @@ static struct job *job_new(enum job_kind kind, const char *space, struct slice k
     return j;
 }
 
+// Spaces are in Redis where there is one; journals and queries never are.
+static bool hand_over(struct store *s, struct job *j) {
+    bool is_of_spaces = j->kind == JOB_GET || j->kind == JOB_PUT || j->kind == JOB_DELETE ||
+                        j->kind == JOB_DELETE_SPACE || j->kind == JOB_BOUND;
+    return s->redis != NULL && is_of_spaces ? redis_enqueue(s->redis, j) : store_enqueue(s, j);
+}
+
 static struct store_op *start_op(struct store_client *c, struct job *j, store_done *done,
                                  void *arg) {
     struct store_op *op = base_calloc(1, sizeof *op);
@@ -156,7 +211,7 @@ static struct store_op *start_op(struct store_client *c, struct job *j, store_do
         c->pending->previous = op;
     c->pending = op;
     j->op = op;
-    if (store_enqueue(c->store, j))
+    if (hand_over(c->store, j))
         return op;
     unlink_op(op);
     free(op);
@@ -189,7 +244,7 @@ struct store_op *store_query(struct store_client *c, const char *sql, const stru
 }
 
 static void enqueue_and_forget(struct store *s, struct job *j) {
-    (void)store_enqueue(s, j); // a dropped write is counted there
+    (void)hand_over(s, j); // a dropped write is counted there
 }
 
 void store_put(struct store *s, const char *space, struct slice key, struct slice value,
@@ -213,22 +268,39 @@ void store_bound_space(struct store *s, const char *space, int64_t max_bytes) {
     enqueue_and_forget(s, j);
 }
 
-// Has the thread do a job, and waits until it and all before it are done.
-static bool wait_for(struct store *s, enum job_kind kind, struct store_journal *journal,
-                     struct error *err) {
+// Has a thread do a job, and waits until it and all before it are done.
+static bool wait_for(struct store *s, struct redis *redis, struct job *j, struct error *err) {
     struct waiter w = {
         .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER, .err = err};
-    struct job *j = job_new(kind, NULL, SLICE_NONE, SLICE_NONE);
-    j->journal = journal;
     j->waiter = &w;
     error_set(err, "the store is not usable"); // unless the job says more
-    if (!store_enqueue(s, j))
+    if (!(redis != NULL ? redis_enqueue(redis, j) : store_enqueue(s, j)))
         return error_set(err, "the store is closed");
     pthread_mutex_lock(&w.lock);
     while (!w.done)
         pthread_cond_wait(&w.wake, &w.lock);
     pthread_mutex_unlock(&w.lock);
     return w.ok;
+}
+
+static void flush_database(struct store *s) {
+    (void)wait_for(s, NULL, job_new(JOB_FLUSH, NULL, SLICE_NONE, SLICE_NONE), NULL);
+}
+
+void store_client_free(struct store_client *c) {
+    if (c == NULL)
+        return;
+    while (c->pending != NULL)
+        store_cancel(c->pending);
+    // The threads may still hold operations that will be posted here.
+    flush_database(c->store);
+    if (c->store->redis != NULL) {
+        struct job *j = job_new(JOB_FORGET_CLIENT, NULL, SLICE_NONE, SLICE_NONE);
+        j->client = c;
+        (void)wait_for(c->store, c->store->redis, j, NULL);
+    }
+    mailbox_free(c->mailbox);
+    free(c);
 }
 
 struct store_journal *store_journal_open(struct store *s, const char *table,
@@ -241,10 +313,12 @@ struct store_journal *store_journal_open(struct store *s, const char *table,
     j->column_count = count;
     j->rows_max = JOURNAL_ROWS_MAX;
     for (size_t i = 0; i < count; i++)
-        j->columns[i] = (struct store_column){slice_dup(slice_of(columns[i].name)),
-                                              slice_dup(slice_of(columns[i].type)),
-                                              columns[i].indexed};
-    bool ok = wait_for(s, JOB_PREPARE, j, err);
+        j->columns[i] =
+            (struct store_column){slice_dup(slice_of(columns[i].name)),
+                                  slice_dup(slice_of(columns[i].type)), columns[i].indexed};
+    struct job *job = job_new(JOB_PREPARE, NULL, SLICE_NONE, SLICE_NONE);
+    job->journal = j;
+    bool ok = wait_for(s, NULL, job, err);
     return ok ? j : NULL; // freed with the store either way
 }
 
@@ -255,11 +329,13 @@ void store_journal_append(struct store_journal *j, struct slice lines) {
 }
 
 void store_flush(struct store *s) {
-    (void)wait_for(s, JOB_FLUSH, NULL, NULL);
+    if (s->redis != NULL)
+        (void)wait_for(s, s->redis, job_new(JOB_FLUSH, NULL, SLICE_NONE, SLICE_NONE), NULL);
+    flush_database(s);
 }
 
 void store_journal_flush(struct store_journal *j) {
-    store_flush(j->store);
+    flush_database(j->store);
 }
 
 void store_stats_get(struct store *s, struct store_stats *out) {
@@ -270,4 +346,9 @@ void store_stats_get(struct store *s, struct store_stats *out) {
     out->bytes = atomic_load(&s->bytes);
     out->dropped = atomic_load(&s->dropped);
     out->failures = atomic_load(&s->failures);
+    if (s->redis == NULL)
+        return;
+    out->queued += (int64_t)atomic_load(&s->redis->commands);
+    out->dropped += atomic_load(&s->redis->dropped);
+    out->failures += atomic_load(&s->redis->failures);
 }

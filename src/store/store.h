@@ -10,6 +10,7 @@
 #include "farthing/store.h"
 
 struct waiter;
+struct redis;
 
 enum job_kind {
     JOB_GET,
@@ -20,7 +21,9 @@ enum job_kind {
     JOB_JOURNAL,
     JOB_QUERY,
     JOB_PREPARE,
-    JOB_FLUSH
+    JOB_FLUSH,
+    JOB_FORGET_CLIENT, // of a shared store's thread alone, as the next
+    JOB_STOP
 };
 
 enum {
@@ -42,8 +45,13 @@ struct store_journal {
     sqlite3_stmt *insert, *trim; // NULL: the table could not be made
 };
 
-// One piece of work for the store's thread. Bytes lie behind the struct.
+// One piece of work for the store's thread, or for a shared store's: that one
+// has a mailbox. Bytes lie behind the struct.
 struct job {
+    struct mail mail; // first: mail is the job
+    struct redis *redis;
+    uint64_t handed_ns;
+    struct store_client *client; // FORGET_CLIENT
     struct job *next;
     enum job_kind kind;
     size_t bytes;
@@ -55,7 +63,7 @@ struct job {
     struct slice params[QUERY_PARAMS_MAX];
     size_t param_count;
     struct store_op *op;  // GET, QUERY
-    struct waiter *waiter; // PREPARE, FLUSH
+    struct waiter *waiter; // PREPARE, FLUSH, FORGET_CLIENT
 };
 
 // Somebody, not a loop, who waits for a job to be done.
@@ -110,7 +118,18 @@ struct database {
     bool querying; // a statement of somebody else's: it may only read
 };
 
+// Who wants to hear of a space that others emptied.
+struct watch {
+    struct watch *next;
+    const char *space;
+    store_emptied *emptied;
+    void *arg;
+};
+
 struct store {
+    pthread_mutex_t watch_lock; // of `watches`, also while one of them is called
+    struct watch *watches;
+    struct redis *redis; // the spaces' place; NULL: they are in the database
     struct database database;
     struct store_journal *journals;
     pthread_t thread;
@@ -180,8 +199,10 @@ void journal_forget_statements(struct store_journal *j); // before the database 
 void journal_free_all(struct store *s);
 
 // worker.c
+extern const struct metric_family store_dropped_family;
 void *store_worker(void *store);
 bool store_enqueue(struct store *s, struct job *j); // false (and freed) when full or stopping
 void store_op_release(struct store_op *op);
+void store_wake(struct waiter *w); // what it waits for is done
 
 #endif

@@ -13,15 +13,16 @@
 static const struct metric_family failures_family = {
     "farthing_store_failures_total", "Operations of the store that failed.", METRIC_COUNTER,
     {0}, 0, 0, 0, 0};
-static const struct metric_family dropped_family = {
-    "farthing_store_dropped_total", "Writes dropped because the store's queue was full.",
-    METRIC_COUNTER, {0}, 0, 0, 0, 0};
+const struct metric_family store_dropped_family = {
+    "farthing_store_dropped_total",
+    "Writes dropped because the store's queue was full, or a shared store away.", METRIC_COUNTER,
+    {0}, 0, 0, 0, 0};
 
 enum { COMPLAINT_PAUSE_MS = 60000, SWEEP_PAUSE_MS = 30000, RETRY_PAUSE_MS = 1000 };
 
 static void count_dropped(struct store *s) {
     atomic_fetch_add(&s->dropped, 1);
-    metric_add(metric_plain(&dropped_family), 1);
+    metric_add(metric_plain(&store_dropped_family), 1);
 }
 
 bool store_enqueue(struct store *s, struct job *j) {
@@ -114,6 +115,8 @@ static int do_job(struct store *s, struct job *j) {
         return do_prepare(s, j);
     case JOB_BOUND:
     case JOB_FLUSH:
+    case JOB_FORGET_CLIENT: // never handed to this thread
+    case JOB_STOP:
         break;
     }
     return SQLITE_DONE;
@@ -137,14 +140,18 @@ static bool is_of_the_job(int code) {
     }
 }
 
+void store_wake(struct waiter *w) {
+    pthread_mutex_lock(&w->lock);
+    w->done = true;
+    pthread_cond_signal(&w->wake);
+    pthread_mutex_unlock(&w->lock);
+}
+
 static void answer(struct job *j) {
     if (j->op != NULL) {
         mailbox_post(j->op->client->mailbox, &j->op->mail);
     } else if (j->waiter != NULL) {
-        pthread_mutex_lock(&j->waiter->lock);
-        j->waiter->done = true;
-        pthread_cond_signal(&j->waiter->wake);
-        pthread_mutex_unlock(&j->waiter->lock);
+        store_wake(j->waiter);
     }
     free(j);
 }
@@ -317,7 +324,7 @@ static void give_up_waiting(struct store *s) {
 void *store_worker(void *arg) {
     struct store *s = arg;
     // At zero from the start, so that the first event is seen to come.
-    metric_add(metric_plain(&dropped_family), 0);
+    metric_add(metric_plain(&store_dropped_family), 0);
     metric_add(metric_plain(&failures_family), 0);
     publish(s);
     for (;;) {

@@ -30,8 +30,8 @@ static void start(struct process *p) {
 
 static void stop(struct process *p) {
     store_client_free(p->client);
-    store_close(p->store);
     cache_free(p->cache);
+    store_close(p->store);
     event_base_free(p->loop);
 }
 

@@ -155,7 +155,7 @@ static void test_many_loops(void **state) {
     for (size_t i = 0; i < FARTHING_COUNT(threads); i++)
         pthread_join(threads[i], NULL);
     struct store_stats stats = scene_stats(*state);
-    assert_int_equal(stats.entries, 300);
+    assert_entries(*state, 300);
     assert_int_equal(stats.failures, 0);
     assert_int_equal(stats.dropped, 0);
     assert_int_equal(stats.queued, 0);

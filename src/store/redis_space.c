@@ -1,0 +1,159 @@
+// Spaces and their generations: learned when they are first used on a
+// connection, and asked for again each second, which is how soon a purge by
+// another instance is seen here. Who keeps values in front of the store hears
+// of it, too (store_watch).
+#include <stdlib.h>
+
+#include "redis.h"
+
+static const char prefix[] = "farthing:";
+
+struct redis_space *redis_space_of(struct redis *r, const char *name) {
+    for (struct redis_space *s = r->spaces; s != NULL; s = s->next)
+        if (strcmp(s->name, name) == 0)
+            return s;
+    struct redis_space *s = base_calloc(1, sizeof *s);
+    s->name = slice_dup(slice_of(name));
+    s->next = r->spaces;
+    r->spaces = s;
+    return s;
+}
+
+void redis_space_append_key(const struct redis_space *space, struct slice key, struct buffer *out) {
+    buffer_printf(out, "%s%s:%s:", prefix, space->name, space->generation);
+    buffer_append(out, key);
+}
+
+void redis_space_append_generation_key(const struct redis_space *space, struct buffer *out) {
+    buffer_printf(out, "%s%s:generation", prefix, space->name);
+}
+
+void redis_space_wait(struct redis *r, struct redis_space *space, struct job *j) {
+    j->next = NULL;
+    if (space->waiting_first == NULL)
+        space->waiting_first = j;
+    else
+        space->waiting_last->next = j;
+    space->waiting_last = j;
+    redis_arm_deadline(r, j->handed_ns);
+    if (space->state != SPACE_UNKNOWN)
+        return;
+    space->state = SPACE_ASKED;
+    redis_send_generation(r, space, COMMAND_GENERATION);
+}
+
+static struct job *take_waiting(struct redis_space *space) {
+    struct job *first = space->waiting_first;
+    space->waiting_first = space->waiting_last = NULL;
+    return first;
+}
+
+void redis_space_learn(struct redis *r, struct redis_space *space, struct slice generation) {
+    if (space->purging)
+        return;
+    bool was_emptied =
+        space->generation[0] != '\0' && !slice_equal(slice_of(space->generation), generation);
+    memcpy(space->generation, generation.ptr, generation.len);
+    space->generation[generation.len] = '\0';
+    space->state = SPACE_KNOWN;
+    if (was_emptied) // before anything is read from the new one
+        r->emptied(r->emptied_arg, space->name);
+    for (struct job *j = take_waiting(space), *next; j != NULL; j = next) {
+        next = j->next;
+        redis_perform(r, j);
+    }
+}
+
+// Takes out those that `is_it` says; what becomes of them is the caller's affair.
+static struct job *take_some(struct redis_space *space,
+                             bool (*is_it)(const struct job *j, const void *arg), const void *arg) {
+    struct job **at = &space->waiting_first, *kept = NULL, *taken = NULL;
+    while (*at != NULL) {
+        struct job *j = *at;
+        if (!is_it(j, arg)) {
+            kept = j;
+            at = &j->next;
+            continue;
+        }
+        *at = j->next;
+        j->next = taken;
+        taken = j;
+    }
+    space->waiting_last = kept;
+    return taken;
+}
+
+static bool is_write(const struct job *j, const void *arg) {
+    (void)arg;
+    return j->kind == JOB_PUT || j->kind == JOB_DELETE;
+}
+
+static bool is_of_client(const struct job *j, const void *client) {
+    return j->op != NULL && j->op->client == client;
+}
+
+static void finish_some(struct redis *r, struct job *j, enum store_status status) {
+    for (struct job *next; j != NULL; j = next) {
+        next = j->next;
+        redis_job_done(r, j, status);
+    }
+}
+
+void redis_spaces_forget_client(struct redis *r, const struct store_client *client) {
+    for (struct redis_space *s = r->spaces; s != NULL; s = s->next)
+        finish_some(r, take_some(s, is_of_client, client), STORE_FAILED);
+}
+
+// From here on this instance uses the new generation; others learn of it. What
+// could not be written is written at the next beat or on the next connection.
+void redis_space_purge(struct redis *r, struct redis_space *space) {
+    // What was to be written before is written and purged, as it were.
+    finish_some(r, take_some(space, is_write, NULL), STORE_OK);
+    random_id(space->generation);
+    space->purging = true;
+    space->state = SPACE_KNOWN;
+    if (redis_state_of(r) == REDIS_READY || redis_state_of(r) == REDIS_LATE)
+        redis_send_generation(r, space, COMMAND_PURGE);
+    for (struct job *j = take_waiting(space), *next; j != NULL; j = next) {
+        next = j->next;
+        redis_perform(r, j);
+    }
+}
+
+void redis_spaces_ask(struct redis *r) {
+    for (struct redis_space *s = r->spaces; s != NULL; s = s->next) {
+        if (s->state == SPACE_UNKNOWN)
+            s->state = SPACE_ASKED;
+        if (!s->purging)
+            redis_send_generation(r, s, COMMAND_GENERATION);
+        else if (s->purges_sent == 0)
+            redis_send_generation(r, s, COMMAND_PURGE);
+    }
+}
+
+// Reads fail, writes are dropped; who only waits for their end has it.
+void redis_space_give_up(struct redis *r, struct redis_space *space) {
+    for (struct job *j = take_waiting(space), *next; j != NULL; j = next) {
+        next = j->next;
+        if (j->kind == JOB_FLUSH || j->kind == JOB_STOP)
+            redis_perform(r, j);
+        else
+            redis_job_refuse(r, j);
+    }
+    if (!space->purging)
+        space->state = SPACE_UNKNOWN;
+}
+
+void redis_spaces_forget(struct redis *r) {
+    for (struct redis_space *s = r->spaces; s != NULL; s = s->next)
+        redis_space_give_up(r, s);
+}
+
+void redis_spaces_free(struct redis *r) {
+    for (struct redis_space *s = r->spaces, *next; s != NULL; s = next) {
+        next = s->next;
+        free(s->name);
+        free(s);
+    }
+    r->spaces = NULL;
+}
