@@ -2,7 +2,6 @@
 // and Vigna, 2018), one state a thread, seeded from the system. Not for keys.
 #include "farthing/base.h"
 
-#include <stdlib.h>
 #include <sys/random.h>
 
 static _Thread_local uint64_t state[4];

@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../support/directory.h"
 #include "store.h"
 
 enum { SCENE_MAX_BYTES = 1 << 20, SCENE_WALL_MS = 1000000 };
@@ -80,18 +81,6 @@ static inline unsigned scene_count_files(const struct scene *s, const char *word
     return count;
 }
 
-static inline void scene_remove_files(const struct scene *s) {
-    char path[512];
-    DIR *d = opendir(s->directory);
-    for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
-        snprintf(path, sizeof path, "%s/%s", s->directory, e->d_name);
-        if (e->d_name[0] != '.')
-            unlink(path);
-    }
-    if (d != NULL)
-        closedir(d);
-}
-
 // Without the store, for tests that open it themselves.
 static inline int scene_set_up_closed(void **state) {
     struct scene *s = base_calloc(1, sizeof *s);
@@ -117,8 +106,7 @@ static inline int scene_tear_down(void **state) {
     event_base_free(s->loop);
     clock_thaw();
     log_set_level(LOG_INFO);
-    scene_remove_files(s);
-    rmdir(s->directory);
+    directory_remove(s->directory);
     free(s);
     return 0;
 }
