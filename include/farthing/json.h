@@ -44,7 +44,7 @@ bool json_parse(struct json_doc *doc, struct slice text, const struct json_limit
 struct slice json_text(const struct json_doc *doc); // what was parsed
 
 enum json_type json_type_of(const struct json_doc *doc, json_ref ref);
-bool json_is(const struct json_doc *doc, json_ref ref, enum json_type type); // JSON_NONE: false
+bool json_is(const struct json_doc *doc, json_ref ref, enum json_type type); // JSON_NONE, of no doc too: false
 // The value's own bytes, as they stand (strings with their quotes).
 struct slice json_raw(const struct json_doc *doc, json_ref ref);
 // Number of elements or members; 0 for scalars. O(children).

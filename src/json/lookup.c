@@ -10,7 +10,7 @@ enum json_type json_type_of(const struct json_doc *doc, json_ref ref) {
 }
 
 bool json_is(const struct json_doc *doc, json_ref ref, enum json_type type) {
-    return ref < doc->count && doc->nodes[ref].type == (uint8_t)type;
+    return ref != JSON_NONE && ref < doc->count && doc->nodes[ref].type == (uint8_t)type;
 }
 
 struct slice json_raw(const struct json_doc *doc, json_ref ref) {
