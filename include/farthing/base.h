@@ -182,6 +182,8 @@ void random_seed(uint64_t seed);              // this thread, for tests
 #define RANDOM_ID_LEN 26
 // 26 characters, Crockford base32, sortable by time (a ULID), and a NUL.
 void random_id(char out[RANDOM_ID_LEN + 1]);
+// When one was made, Unix ms. False: it is none.
+bool random_id_time(struct slice id, int64_t *ms) FARTHING_MUST_CHECK;
 
 // ------------------------------------------------------------------- log
 

@@ -7,6 +7,8 @@
 
 #include "admin_room.h"
 
+enum { AROUND_MS = 1000 }; // a request's id is made in the moment that its row begins with
+
 static const struct metric_family feedback_family = {
     "farthing_feedback_total",
     "Answers that people called good or bad; unknown: there was no such request.",
@@ -113,9 +115,17 @@ bool act_feedback(struct admin *a, struct admin_order *o, struct admin_deed *dee
     if (a->sources.client == NULL)
         return admin_refuse(o->request, API_ERROR_NOT_FOUND, NULL,
                             "There is no store: no request is known.");
+    // Rows have an index by time alone: an id says when its request came.
+    char from[25] = "", to[25] = "9"; // of an id that does not: all
+    int64_t ms;
+    if (random_id_time(o->request_id, &ms)) {
+        clock_format_ms(ms - AROUND_MS, from);
+        clock_format_ms(ms + AROUND_MS, to);
+    }
+    const struct slice params[] = {o->request_id, slice_of(from), slice_of(to)};
     later_query(a, o->request,
                 "SELECT tenant_id, feature, route, tier FROM requests WHERE request_id = ?1 "
-                "ORDER BY rowid DESC LIMIT 1",
-                &o->request_id, 1, on_rows, feedback_new(a, o));
+                "AND ts BETWEEN ?2 AND ?3 ORDER BY rowid DESC LIMIT 1",
+                params, FARTHING_COUNT(params), on_rows, feedback_new(a, o));
     return false;
 }

@@ -2,10 +2,8 @@
 #include "escape.h"
 
 struct slice json_inner(const struct json_doc *doc, json_ref ref) {
-    if (!json_is(doc, ref, JSON_STRING))
-        return SLICE_NONE;
-    const struct json_node *n = &doc->nodes[ref];
-    return slice_make(doc->text.ptr + n->start + 1, n->end - n->start - 2);
+    bool is_string = ref < doc->count && doc->nodes[ref].type == JSON_STRING;
+    return is_string ? json_between_quotes(doc, ref) : SLICE_NONE;
 }
 
 struct slice json_string(const struct json_doc *doc, json_ref ref, struct arena *arena) {

@@ -7,7 +7,7 @@
 
 static const struct row_field fields[] = {
     {"ts", ROW_TIME, AT(ts_ms), "TEXT", true, "When the request came, RFC 3339 with milliseconds."},
-    {"request_id", ROW_TEXT, AT(request_id), "TEXT", true, "As in x-farthing-request-id."},
+    {"request_id", ROW_TEXT, AT(request_id), "TEXT", false, "As in x-farthing-request-id."},
     {"tenant_id", ROW_TEXT, AT(tenant_id), "TEXT", false, "Whose key it was."},
     {"feature", ROW_TEXT, AT(feature), "TEXT", false, "x-farthing-feature."},
     {"user_id", ROW_TEXT, AT(user_id), "TEXT", false, "x-farthing-user."},
