@@ -189,6 +189,8 @@ enum config_signal { CONFIG_SIGNAL_INPUT_TOKENS, CONFIG_SIGNAL_TURNS, CONFIG_SIG
                      CONFIG_SIGNAL_TOOL_RESULTS, CONFIG_SIGNAL_IMAGES, CONFIG_SIGNAL_CODE_BLOCKS,
                      CONFIG_SIGNAL_CODE_LINES, CONFIG_SIGNAL_QUESTIONS, CONFIG_SIGNAL_NUMBERS,
                      CONFIG_SIGNAL_MATH, CONFIG_SIGNAL_SCHEMA_BYTES, CONFIG_SIGNAL_OUTPUT_TOKENS,
+                     // Until the client's or the route's; CONFIG_UNSET: it has none.
+                     CONFIG_SIGNAL_DEADLINE_MS,
                      // Percent, of this feature at the chain's first tier; CONFIG_UNSET where
                      // too few were seen.
                      CONFIG_SIGNAL_PAST_SUCCESS,

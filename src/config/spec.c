@@ -253,6 +253,9 @@ static const struct spec_key rule_keys[] = {
     RULE_RANGE("output_tokens", CONFIG_SIGNAL_OUTPUT_TOKENS,
                "tokens of output that the client allows; where it says nothing, neither min nor "
                "max fits"),
+    RULE_RANGE("deadline_ms", CONFIG_SIGNAL_DEADLINE_MS,
+               "milliseconds are left until the request's deadline; where it has none, neither min "
+               "nor max fits"),
     RULE_BOUNDS("past_success", CONFIG_SIGNAL_PAST_SUCCESS, 100,
                 "percent of the answers to this feature from the chain's first tier were good "
                 "enough lately, as gates and feedback say; where too few were seen, neither min "

@@ -31,6 +31,13 @@ static struct classify_reading *read_words(struct exchange *x) {
     return r;
 }
 
+static int64_t ms_left(const struct exchange *x) {
+    if (x->deadline_ms <= 0)
+        return CONFIG_UNSET;
+    int64_t left = x->deadline_ms - (int64_t)clock_mono_ms();
+    return left > 0 ? left : 0;
+}
+
 static void keep_signals(struct exchange *x, const struct classify_result *result) {
     struct buffer text = {0};
     classify_result_write(result, &text);
@@ -66,6 +73,7 @@ static bool classify(struct exchange *x) {
         .signals = &x->reading->signals,
         .texts = &x->reading->texts,
         .vector = x->vector,
+        .deadline_ms = ms_left(x),
         .past_success_percent = past_percent(x->flow->shared.past, x->tenant->name,
                                              x->attributes.feature,
                                              route_chain_at(x->config, x->route, 0)->name),

@@ -167,6 +167,7 @@ static const struct row rows[] = {
     RANGE_ROWS("math"),
     RANGE_ROWS("schema_bytes"),
     RANGE_ROWS("output_tokens"),
+    RANGE_ROWS("deadline_ms"),
     {"classifier", "rule", "min_past_success", "0 tier = t", "101 tier = t", "101", "0 to 100"},
     {"classifier", "rule", "max_past_success", "100 tier = t", "\"70%\" tier = t", "70%",
      "a whole number, 0 to 100"},

@@ -62,7 +62,7 @@ static void every_range_has_its_place(void **state) {
     static const char *const names[CONFIG_SIGNAL_COUNT] = {
         "input_tokens", "turns",     "tools",   "tool_results", "images",       "code_blocks",
         "code_lines",   "questions", "numbers", "math",         "schema_bytes", "output_tokens",
-        "past_success"};
+        "deadline_ms",  "past_success"};
     struct buffer text = {0};
     BUFFER_LITERAL(&text, TIERS "classifier { rule \"r\" { tier = small\n");
     for (int i = 0; i < CONFIG_SIGNAL_COUNT; i++)
