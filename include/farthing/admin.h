@@ -12,6 +12,8 @@
 #include "farthing/http.h"
 #include "farthing/ledger.h"
 #include "farthing/limits.h"
+#include "farthing/outcomes.h"
+#include "farthing/past.h"
 #include "farthing/runs.h"
 #include "farthing/store.h"
 #include "farthing/tenant.h"
@@ -55,6 +57,8 @@ struct admin_sources {
     struct breakers *breakers;
     struct retry_budgets *retry_budgets;
     struct balances *balances;
+    struct outcomes *outcomes; // what feedback is written to
+    struct past *past;         // and counted in
 };
 
 struct admin; // on one loop
@@ -62,6 +66,7 @@ struct admin; // on one loop
 // With a store it opens the table `audit`, which blocks.
 struct admin *admin_new(const struct admin_sources *sources, const struct config *config);
 void admin_set_config(struct admin *a, const struct config *config);
+void admin_set_prices(struct admin *a, struct prices *prices); // NULL: there are none
 void admin_set_state(struct admin *a, enum admin_state state);
 // Shown in /status until the next good one.
 void admin_reload_failed(struct admin *a, struct slice why);

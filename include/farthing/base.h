@@ -7,6 +7,7 @@
 #ifndef FARTHING_BASE_H
 #define FARTHING_BASE_H
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,6 +27,14 @@ struct event_base;
 void *base_alloc(size_t size) __attribute__((malloc));
 void *base_calloc(size_t count, size_t size) __attribute__((malloc));
 void *base_realloc(void *ptr, size_t size);
+
+// What threads write often lies in lines of its own, or they would wait for each
+// other's neighbours.
+enum { CACHE_LINE = 64 };
+void *base_calloc_lines(size_t size) __attribute__((malloc)); // zeroed; begins a line
+// A small lock, held for some tens of nanoseconds by loops that have a core each:
+// a short spin nearly always gets it without the kernel.
+void base_lock_init(pthread_mutex_t *lock);
 
 // ---------------------------------------------------------------- slices
 
@@ -54,6 +63,8 @@ int slice_compare(struct slice a, struct slice b);       // bytewise, as memcmp
 bool slice_starts_with(struct slice s, struct slice prefix);
 bool slice_ends_with(struct slice s, struct slice suffix);
 struct slice slice_trim(struct slice s); // blanks and tabs on both ends
+bool slice_is_one_of(struct slice s, const char *const *words, size_t count);
+#define SLICE_IS_ONE_OF(s, words) slice_is_one_of((s), (words), FARTHING_COUNT(words))
 // Offset of the first occurrence, or -1.
 ptrdiff_t slice_find_char(struct slice s, char c);
 ptrdiff_t slice_find(struct slice s, struct slice needle);
@@ -113,6 +124,9 @@ void *arena_alloc(struct arena *a, size_t size);
 void *arena_calloc(struct arena *a, size_t size);
 struct slice arena_copy(struct arena *a, struct slice s);      // also NUL-terminated behind len
 char *arena_string(struct arena *a, struct slice s);           // NUL-terminated copy
+struct slice arena_join(struct arena *a, const struct slice *parts, size_t count); // as it
+#define ARENA_JOIN(a, ...)                                                                         \
+    arena_join((a), (struct slice[]){__VA_ARGS__}, FARTHING_COUNT(((struct slice[]){__VA_ARGS__})))
 struct slice arena_printf(struct arena *a, const char *fmt, ...) FARTHING_PRINTF(2, 3);
 size_t arena_bytes(const struct arena *a); // held from the system
 
@@ -153,6 +167,9 @@ uint64_t clock_mono_ns(void); // for intervals
 static inline uint64_t clock_mono_ms(void) {
     return clock_mono_ns() / 1000000u;
 }
+static inline uint64_t clock_mono_us(void) {
+    return clock_mono_ns() / 1000u;
+}
 // Tests: freeze both clocks at these values; clock_thaw goes back to real time.
 void clock_freeze(int64_t wall_ms, uint64_t mono_ns);
 void clock_thaw(void);
@@ -165,6 +182,8 @@ void random_seed(uint64_t seed);              // this thread, for tests
 #define RANDOM_ID_LEN 26
 // 26 characters, Crockford base32, sortable by time (a ULID), and a NUL.
 void random_id(char out[RANDOM_ID_LEN + 1]);
+// When one was made, Unix ms. False: it is none.
+bool random_id_time(struct slice id, int64_t *ms) FARTHING_MUST_CHECK;
 
 // ------------------------------------------------------------------- log
 
@@ -184,6 +203,8 @@ struct digest; // incremental SHA-256
 
 struct digest *digest_new(void);
 void digest_update(struct digest *d, struct slice s);
+// With its length in front: no two lists of parts read alike.
+void digest_update_part(struct digest *d, struct slice part);
 void digest_finish(struct digest *d, uint8_t out[DIGEST_LEN]); // and reset for reuse
 void digest_free(struct digest *d);
 // This thread's own, freed with the thread; for one computation at a time that

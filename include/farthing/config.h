@@ -168,13 +168,15 @@ struct config_task {
 
 enum config_effort { CONFIG_EFFORT_UNSET, CONFIG_EFFORT_NONE, CONFIG_EFFORT_MINIMAL,
                      CONFIG_EFFORT_LOW, CONFIG_EFFORT_MEDIUM, CONFIG_EFFORT_HIGH,
-                     CONFIG_EFFORT_XHIGH };
+                     CONFIG_EFFORT_XHIGH, CONFIG_EFFORT_COUNT };
+const char *config_effort_name(enum config_effort e); // "none", "minimal", ...; "" when unset
 
 // Parts of a request's input, each with a budget of its own (a route's section
 // context "system" { ... }).
 enum config_context_part { CONFIG_CONTEXT_SYSTEM, CONFIG_CONTEXT_DEVELOPER, CONFIG_CONTEXT_HISTORY,
                            CONFIG_CONTEXT_RETRIEVED, CONFIG_CONTEXT_TOOL_RESULTS,
                            CONFIG_CONTEXT_TOTAL, CONFIG_CONTEXT_PART_COUNT };
+const char *config_context_part_name(enum config_context_part part); // "system"
 enum config_context_action { CONFIG_CONTEXT_REJECT, CONFIG_CONTEXT_WARN,
                              CONFIG_CONTEXT_TRIM_OLDEST };
 
@@ -206,6 +208,11 @@ enum config_signal { CONFIG_SIGNAL_INPUT_TOKENS, CONFIG_SIGNAL_TURNS, CONFIG_SIG
                      CONFIG_SIGNAL_TOOL_RESULTS, CONFIG_SIGNAL_IMAGES, CONFIG_SIGNAL_CODE_BLOCKS,
                      CONFIG_SIGNAL_CODE_LINES, CONFIG_SIGNAL_QUESTIONS, CONFIG_SIGNAL_NUMBERS,
                      CONFIG_SIGNAL_MATH, CONFIG_SIGNAL_SCHEMA_BYTES, CONFIG_SIGNAL_OUTPUT_TOKENS,
+                     // Until the client's or the route's; CONFIG_UNSET: it has none.
+                     CONFIG_SIGNAL_DEADLINE_MS,
+                     // Percent, of this feature at the chain's first tier; CONFIG_UNSET where
+                     // too few were seen.
+                     CONFIG_SIGNAL_PAST_SUCCESS,
                      CONFIG_SIGNAL_COUNT };
 
 // Scripts of letters, by Unicode's names. OTHER: letters of none of these.
@@ -241,9 +248,29 @@ struct config_rule {
     int64_t score_milli;              // OUTCOME_SCORE: -1000 (easy) .. 1000 (hard)
 };
 
+// Requests like these examples go to this tier: a classifier's section category.
+struct config_category {
+    struct slice name;
+    struct slice where; // "FILE:LINE" of its beginning, for messages
+    struct config_slices examples;
+    const struct config_tier *tier;
+    int64_t threshold_milli; // of the cosine; default 800
+};
+
 struct config_classifier {
     const struct config_rule *rules;
     size_t rule_count;
+    const struct config_category *categories;
+    size_t category_count;
+    // What makes a vector of a text. At most one of table and model is set; neither:
+    // hashed n-grams.
+    struct slice embedding_table;     // path of a model.safetensors in model2vec's format
+    struct slice embedding_tokenizer; // path of its tokenizer.json; beside the table unless set
+    const struct config_model *embedding_model; // asked by /v1/embeddings
+    struct slice embedding_where;   // "FILE:LINE" of the one that is set, for messages
+    int64_t embedding_timeout_ms;   // how long a request waits for it; at most 5, the default
+    config_pico embedding_budget;   // for its requests, in a day; CONFIG_UNSET: none
+    struct slice capture;           // path of what is kept to learn from; empty: nothing
     const struct config_tier *default_tier; // NULL: the first tier
     struct slice model; // path of a file that farthingctl train wrote; empty: none
     struct slice where; // "FILE:LINE" of `model`, for messages
@@ -271,9 +298,27 @@ enum config_escalation {
     CONFIG_ESCALATE_CONTEXT, // the input does not fit the model
     CONFIG_ESCALATE_COUNT
 };
+const char *config_escalation_name(enum config_escalation reason); // "json_schema"
 
 // Streams that are judged: not at all, held back whole, or their beginning.
 enum config_gate_streams { CONFIG_GATE_OFF, CONFIG_GATE_BUFFER, CONFIG_GATE_HEAD };
+
+// Who gets the same answer to "am I of the canary?" each time.
+enum config_sticky { CONFIG_STICKY_NONE, CONFIG_STICKY_USER, CONFIG_STICKY_RUN,
+                     CONFIG_STICKY_FEATURE, CONFIG_STICKY_TENANT };
+
+struct config_canary {
+    const struct config_tier *tier; // NULL: no canary. Need not be of the route's chain
+    int64_t percent_milli;          // 5000: 5 %
+    enum config_sticky sticky;
+};
+
+struct config_shadow {
+    const struct config_tier *tier; // NULL: no shadow. Need not be of the route's chain
+    int64_t percent_milli;
+    config_pico budget; // for all shadows of the route, in window_ms; must be set
+    int64_t window_ms;  // default 1 day
+};
 
 struct config_route {
     struct slice name;
@@ -292,6 +337,10 @@ struct config_route {
     int64_t max_attempts;               // over the whole chain; CONFIG_UNSET
     int64_t deadline_ms;                // of the whole; CONFIG_UNSET
     int64_t quality_target_milli;       // chance that the answer is good enough; CONFIG_UNSET
+    struct config_canary canary;
+    struct config_shadow shadow;
+    int64_t savings_window_ms; // over which its routing must not lose money; default 1 day
+    bool auto_disable;         // when it does: its last tier, for all, until it does not any more
     enum config_gate_streams gate_streams;
     int64_t gate_head_tokens;
     struct {
@@ -338,6 +387,7 @@ struct config_budget {
     bool sliding;      // the last window_ms at any time, not a calendar's window
     struct slice timezone; // of calendar windows, "Europe/Berlin"; empty: UTC, also when so named
     struct slice feature;  // glob; empty: all
+    bool feature_exact;    // it is no glob: this feature and no other
     struct slice user;     // glob; empty: all
     enum config_budget_per per;
     const int64_t *warn_at_percent; // ascending, 1..100
@@ -390,6 +440,10 @@ struct config {
     const struct config_tenant *tenants; // none in the file: one called "default" without keys
     size_t tenant_count;
     bool has_tenant_sections;
+    // What Farthing asks for itself, shadows and embeddings, is this tenant's: it is called
+    // "farthing", has no keys, and its budgets are those of shadows and embeddings. The last
+    // of `tenants`, and counted there; NULL where nothing needs it.
+    const struct config_tenant *own;
     struct config_slices warnings; // "FILE:LINE: ..." for settings that are valid but have no effect here
     uint64_t generation; // grows with each snapshot in this process
 };

@@ -14,6 +14,8 @@
 #include "farthing/idempotency.h"
 #include "farthing/ledger.h"
 #include "farthing/limits.h"
+#include "farthing/outcomes.h"
+#include "farthing/past.h"
 #include "farthing/runs.h"
 #include "farthing/store.h"
 #include "farthing/upstream.h"
@@ -38,6 +40,8 @@ struct flow_shared {
     struct retry_budgets *retry_budgets;
     struct balances *balances;
     struct key_blocks *blocks; // NULL: nobody is blocked
+    struct outcomes *outcomes; // NULL: nothing is kept to learn from
+    struct past *past;
 };
 
 struct key_blocks;

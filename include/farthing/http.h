@@ -122,4 +122,28 @@ void http_reply_finish(struct http_request *req);
 // is not, and the connection is closed.
 void http_reply_abort(struct http_request *req);
 
+// ------------------------------------------------- requests of the process's own
+
+// Called once, on the loop, never from within a reply function, after the request's
+// on_end: what it was answered. The body lives for the call; status 0: it was ended
+// without a whole answer.
+typedef void http_on_answer(void *arg, int status, struct slice body);
+
+struct http_own {
+    struct slice method, path, query;
+    const struct api_header *headers;
+    size_t header_count;
+    struct slice body;
+    http_on_answer *on_answer; // NULL: nobody wants to know
+    void *arg;
+};
+
+// A request that no connection brings, on the server of another one. All is copied.
+// It is not given to the handler: the caller does with it what its handler would, and
+// it is read, answered and ended like any other. NULL: the server is being freed.
+struct http_request *http_own_request(const struct http_request *beside,
+                                      const struct http_own *own);
+// Its answer is not wanted any more. It goes on.
+void http_own_forget(struct http_request *req);
+
 #endif

@@ -44,6 +44,7 @@ bool json_parse(struct json_doc *doc, struct slice text, const struct json_limit
 struct slice json_text(const struct json_doc *doc); // what was parsed
 
 enum json_type json_type_of(const struct json_doc *doc, json_ref ref);
+bool json_is(const struct json_doc *doc, json_ref ref, enum json_type type); // JSON_NONE, of no doc too: false
 // The value's own bytes, as they stand (strings with their quotes).
 struct slice json_raw(const struct json_doc *doc, json_ref ref);
 // Number of elements or members; 0 for scalars. O(children).
@@ -69,6 +70,9 @@ json_ref json_duplicate_key(const struct json_doc *doc, json_ref object);
 // into the arena. Not a string: SLICE_NONE (ptr == NULL).
 struct slice json_string(const struct json_doc *doc, json_ref ref, struct arena *arena);
 bool json_string_is(const struct json_doc *doc, json_ref ref, struct slice text);
+// What stands between the quotes of a string or key, escapes as they are. Not a
+// string: SLICE_NONE.
+struct slice json_inner(const struct json_doc *doc, json_ref ref);
 // Whole numbers only, in any spelling (1, 1.0, 1e3); false when out of range,
 // with a fraction, or not a number.
 bool json_i64(const struct json_doc *doc, json_ref ref, int64_t *out) FARTHING_MUST_CHECK;

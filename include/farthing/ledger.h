@@ -5,6 +5,7 @@
 
 #include "farthing/api.h"
 #include "farthing/base.h"
+#include "farthing/config.h"
 #include "farthing/store.h"
 
 // ----------------------------------------------------------------- money
@@ -55,6 +56,13 @@ bool prices_find(const struct prices *p, struct slice provider, struct slice hos
                  struct slice model, struct slice service_tier, int64_t now_ms, struct price *out)
     FARTHING_MUST_CHECK;
 
+// What the file's model sets stands over the catalogue's prices, at every length of
+// context: steps are copied for it, and are the caller's to free with price_free_steps.
+void price_override(struct price *price, const struct config_model *own);
+void price_free_steps(struct price *price);
+// The host in a provider's base_url, as prices_find asks for it.
+struct slice price_host(struct slice base_url);
+
 // Is there a price for all that was used? A half-known cost is not one.
 bool price_covers(const struct price *price, const struct api_usage *usage);
 // Exact cost: each kind of token counted once (cached and cache-write tokens
@@ -89,6 +97,13 @@ struct cost_attempt {
 
 const char *ledger_lever_name(enum ledger_lever lever);
 
+// Words of rows that mean something to the ledger itself.
+#define LEDGER_RULE_OFF "auto_disable" // classifier_rule of what came while its route was off
+#define LEDGER_CANARY "canary"         // experiment
+#define LEDGER_SHADOW "shadow"         // experiment
+#define LEDGER_OWN_TENANT "farthing"   // whose requests are Farthing's own
+#define LEDGER_EMBEDDINGS "embeddings" // their feature, where the classifier asked
+
 // One finished exchange. Every slice may be empty (written as null) and is
 // only read during the call.
 struct cost_row {
@@ -114,6 +129,8 @@ struct cost_row {
     struct slice cache; // hit, miss, ...
     struct slice classifier_rule;
     struct slice signals; // JSON
+    struct slice experiment; // canary, shadow
+    struct slice shadow_of;  // a shadow: the request_id of whose request it asks again
     struct slice ended_by; // client, provider, limit, budget, deadline, shutdown, farthing, recovered
     struct slice refused_by, queued_for, context_warning;
     struct slice capped; // JSON
@@ -148,6 +165,58 @@ void ledger_record(struct ledger *l, const struct cost_row *row);
 void ledger_reopen(struct ledger *l); // SIGHUP; a renamed or removed file is noticed within a second anyway
 void ledger_flush(struct ledger *l);  // waits until all rows so far are written (log and journal); not on a loop
 void ledger_close(struct ledger *l);  // flush and stop
+
+// ------------------------------------------------------ what routing saves
+//
+// Of each route, and of what no route matched (its name is empty): what its requests
+// cost within its savings_window, against what the baseline would have cost. Counted
+// are requests for which Farthing chose the tier (a classifier_rule, or a canary), and
+// what the classifier itself bought (embeddings). Shadows are not.
+//
+// A route with auto_disable whose net is negative in LEDGER_ROUTE_FLOOR requests or more
+// is off until it is not negative any more: what came meanwhile (LEDGER_RULE_OFF) is
+// not counted, and what lost money leaves the window in time.
+enum { LEDGER_ROUTE_FLOOR = 20 };
+
+struct ledger_saving {
+    int64_t requests;
+    int64_t unknown; // of these: a price is not known, and they are in no amount
+    struct money baseline, cost, retry_cost, classifier_cost;
+};
+// Baseline less cost less classifier_cost; retry_cost is part of the cost.
+struct money ledger_saving_net(const struct ledger_saving *s);
+
+struct ledger_route_view {
+    struct slice route; // only during the call
+    bool configured, auto_disable, off;
+    int64_t window_ms, off_since_ms; // off_since_ms: Unix time; 0: it is on
+    struct ledger_saving saving;
+};
+
+// The routes of a configuration, whose windows are counted from here on; a route keeps
+// its figures by its name. The first call reads them (and which are off) from the table
+// of requests, and blocks for it; a window that a later one lengthens fills as requests
+// come. Main thread.
+void ledger_set_config(struct ledger *l, const struct config *config);
+// May its tier not be chosen now? Any thread, without a lock. NULL: the unnamed route.
+bool ledger_route_is_off(const struct ledger *l, const struct config_route *route);
+// All that are configured, and others that have figures still. Any thread.
+void ledger_routes_visit(struct ledger *l, void (*visit)(void *, const struct ledger_route_view *),
+                         void *arg);
+void ledger_routes_publish(struct ledger *l); // to the gauges, before a scrape
+
+// An SQL expression: a column of ours that holds an amount (none is negative), in
+// pico-USD. Exact, without a float on the way.
+#define LEDGER_SQL_PICO(amount)                                                                    \
+    "(CAST(" amount " AS INTEGER) * 1000000000000 + iif(instr(" amount ", '.') > 0, "              \
+    "CAST(substr(substr(" amount ", instr(" amount ", '.') + 1) || '000000000000', 1, 12) "        \
+    "AS INTEGER), 0))"
+// Did Farthing choose the tier of a row?
+#define LEDGER_SQL_CHOSEN "(classifier_rule IS NOT NULL OR experiment IS '" LEDGER_CANARY "')"
+// Does a row tell what routing cost and what it would have? The baseline is known, or it
+// was answered by nobody and only paid for answers that were rejected.
+#define LEDGER_SQL_COMPARED                                                                        \
+    "(cost_usd IS NOT NULL AND (baseline_cost_usd IS NOT NULL OR cost_usd = retry_cost_usd))"
 
 struct ledger_stats {
     int64_t rows, written, dropped, write_errors;

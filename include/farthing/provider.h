@@ -172,6 +172,10 @@ const struct provider_stream_state *provider_stream_state(const struct provider_
 // streams only. False: cannot be assembled (too large, unknown shape, cut).
 bool provider_stream_answer(struct provider_stream *s, struct buffer *out) FARTHING_MUST_CHECK;
 
+// What the model has said in these events of a stream, as far as they have come;
+// of the first choice. In the arena.
+struct slice provider_stream_text(struct slice events, struct arena *arena);
+
 // A whole answer of the cache as a well-formed stream of its endpoint: role
 // first, content split at sensible places, tool calls, finish reason, usage
 // when asked for, [DONE]. False: an answer of this endpoint has no stream form.

@@ -34,6 +34,12 @@ size_t route_plan(const struct config *config, const struct config_route *route,
                   const struct route_question *q, struct arena *arena,
                   struct route_candidate *out, size_t max, struct error *err);
 
+// The tiers of the route's chain, or of the default chain of all tiers, cheapest
+// first; NULL behind the last. `route` may be NULL.
+size_t route_chain_length(const struct config *config, const struct config_route *route);
+const struct config_tier *route_chain_at(const struct config *config,
+                                         const struct config_route *route, size_t place);
+
 // Does a client that asks for `asked` name this model? By "provider/model", by the
 // part behind the slash, or by its name at the provider. An empty `asked` names none.
 bool route_names_model(struct slice asked, struct slice name, struct slice upstream_model);

@@ -5,7 +5,7 @@
 #ifndef FARTHING_STORE_H
 #define FARTHING_STORE_H
 
-#include "farthing/base.h"
+#include "farthing/json.h"
 
 struct event_base;
 struct store;        // the process's store: made once, shared by all threads
@@ -120,6 +120,19 @@ struct store_op *store_query(struct store_client *c, const char *sql, const stru
 // The same, waited for and appended to `out`: at start-up, before the loops run.
 bool store_query_now(struct store *s, const char *sql, const struct slice *params,
                      size_t param_count, struct buffer *out, struct error *err) FARTHING_MUST_CHECK;
+
+// One row of such an array; `arena` is for its texts, and goes after the last row.
+struct store_row {
+    const struct json_doc *doc;
+    json_ref object;
+    struct arena *arena;
+};
+// False, with err: no further row.
+typedef bool store_row_visitor(void *arg, const struct store_row *row, struct error *err);
+bool store_rows_visit(struct slice rows, store_row_visitor *visit, void *arg,
+                      struct error *err) FARTHING_MUST_CHECK;
+struct slice store_row_text(const struct store_row *row, struct slice column); // none: empty
+int64_t store_row_i64(const struct store_row *row, struct slice column);       // none: 0
 
 struct store_stats {
     int64_t entries, bytes; // of the spaces that are in the embedded store

@@ -16,6 +16,7 @@ struct admin *admin_new(const struct admin_sources *sources, const struct config
         a->mailbox = mailbox_new(sources->loop);
     audit_open(a);
     metrics_declare();
+    feedback_declare();
     return a;
 }
 
@@ -27,6 +28,13 @@ void admin_set_config(struct admin *a, const struct config *config) {
     metrics_count_reload(SLICE("ok"), 1);
     free(a->reload_error);
     a->reload_error = NULL;
+}
+
+void admin_set_prices(struct admin *a, struct prices *prices) {
+    if (prices != NULL)
+        prices_ref(prices);
+    prices_unref(a->prices);
+    a->prices = prices;
 }
 
 void admin_set_state(struct admin *a, enum admin_state state) {
@@ -46,6 +54,7 @@ void admin_free(struct admin *a) {
     if (a->mailbox != NULL)
         mailbox_free(a->mailbox); // and what had come there
     config_unref(a->config);
+    prices_unref(a->prices);
     free(a->reload_error);
     free(a);
 }
@@ -72,7 +81,8 @@ static const struct {
     {"/metrics", serve_metrics},     {"/status", serve_status},   {"/healthz", serve_health},
     {"/readyz", serve_ready},        {"/budgets", serve_budgets}, {"/limits", serve_limits},
     {"/inflight", serve_inflight},   {"/runs", serve_runs},       {"/keys", serve_keys},
-    {"/providers", serve_providers}, {"/audit", serve_audit},   {"/breakers", serve_breakers},
+    {"/providers", serve_providers}, {"/audit", serve_audit},     {"/breakers", serve_breakers},
+    {"/savings", serve_savings},     {"/routes", serve_routes},
 };
 
 enum { ORDER_OF_BUDGET = ORDER_TENANT | ORDER_BUDGET };
@@ -90,6 +100,7 @@ static const struct {
     {"/keys/block", 0, ORDER_KEY | ORDER_TENANT | ORDER_REASON, act_key_block},
     {"/keys/unblock", 0, ORDER_KEY | ORDER_TENANT | ORDER_REASON, act_key_unblock},
     {"/breakers/reset", ORDER_NAME, ORDER_REASON, act_breaker_reset},
+    {"/feedback", ORDER_REQUEST | ORDER_OK, ORDER_WHO | ORDER_REASON, act_feedback},
 };
 
 static void carry_out(struct admin *a, struct http_request *request, size_t i) {

@@ -15,6 +15,7 @@ enum {
 struct admin {
     struct admin_sources sources;
     const struct config *config;
+    struct prices *prices; // NULL: there is no catalogue
     enum admin_state state;
     int64_t started_ms;
     char *reload_error;
@@ -40,8 +41,28 @@ void admin_put_bool(struct json_writer *w, const char *name, bool value);
 void admin_put_money(struct json_writer *w, const char *name, int64_t pico);
 // ISO; null where there is no such moment (0, or beyond the year 9999).
 void admin_put_moment(struct json_writer *w, const char *name, int64_t wall_ms);
+void admin_array_begin(struct json_writer *w, const char *name);
+
+// "There is no route "x"; did you mean "y"?": `near` is empty, or what is spelled most
+// like it, as admin_note_near found out of all. `distance` begins as ADMIN_NEAR + 1.
+enum { ADMIN_NEAR = 3 };
+void admin_note_near(struct slice candidate, struct slice name, struct slice *near,
+                     size_t *distance);
+bool admin_refuse_unknown(struct http_request *request, const char *param, const char *what,
+                          struct slice name, struct slice near);
 
 // ----------------------------------------------------------------------- pages
+
+// What may stand behind the '?': tenant=NAME. Zero-initialize `value` and `text`.
+struct admin_param {
+    const char *name, *kind;
+    struct slice value; // decoded; SLICE_NONE: not given
+    struct buffer text; // where it stands
+};
+// False: refused. To be freed either way.
+bool admin_read_params(struct http_request *request, struct admin_param *params,
+                       size_t count) FARTHING_MUST_CHECK;
+void admin_params_free(struct admin_param *params, size_t count);
 
 // The value of ?tenant=, decoded, in `buffer`; *out SLICE_NONE when it is not
 // there. False: refused.
@@ -68,13 +89,16 @@ void serve_keys(struct admin *a, struct http_request *request);
 void serve_inflight(struct admin *a, struct http_request *request);
 void serve_audit(struct admin *a, struct http_request *request);
 void serve_breakers(struct admin *a, struct http_request *request);
+void serve_savings(struct admin *a, struct http_request *request);
+void serve_routes(struct admin *a, struct http_request *request);
+void put_routes_off(struct json_writer *w, struct admin *a);
 const char *admin_per_name(enum config_budget_per per); // "user"; NULL: for all
 void put_budget(struct json_writer *w, const struct budget_view *view);
 void inflight_close(struct admin *a);
 
 // ---------------------------------------------------------------------- orders
 
-// Members of a body, all strings.
+// Members of a body.
 enum {
     ORDER_TENANT = 1 << 0,
     ORDER_BUDGET = 1 << 1,
@@ -83,6 +107,9 @@ enum {
     ORDER_KEY = 1 << 4,
     ORDER_REASON = 1 << 5,
     ORDER_NAME = 1 << 6, // of a breaker
+    ORDER_REQUEST = 1 << 7,
+    ORDER_OK = 1 << 8, // true or false, all others are strings
+    ORDER_WHO = 1 << 9,
 };
 
 // One POST, on the stack of its handler.
@@ -90,6 +117,7 @@ struct admin_order {
     struct http_request *request;
     struct arena *arena;
     struct slice tenant, budget, value, amount, key, reason, name; // SLICE_NONE: not said
+    struct slice request_id, ok, said_by; // `ok`: "true" or "false"
     char who[HTTP_PEER_MAX];
     char operator_name[OPERATOR_MAX + 1];
     int64_t troubles; // of the store before anything was done
@@ -115,7 +143,7 @@ int64_t audit_count_troubles(struct admin *a);
 // False: there is no such tenant, but perhaps one that is called nearly so.
 bool admin_refuse_tenant(struct admin *a, const struct admin_order *o);
 
-// They fill the deed; false: refused.
+// They fill the deed; false: refused, or answered otherwise.
 bool act_budget_top_up(struct admin *a, struct admin_order *o, struct admin_deed *deed);
 bool act_budget_reset(struct admin *a, struct admin_order *o, struct admin_deed *deed);
 bool act_budget_freeze(struct admin *a, struct admin_order *o, struct admin_deed *deed);
@@ -123,6 +151,8 @@ bool act_budget_thaw(struct admin *a, struct admin_order *o, struct admin_deed *
 bool act_key_block(struct admin *a, struct admin_order *o, struct admin_deed *deed);
 bool act_key_unblock(struct admin *a, struct admin_order *o, struct admin_deed *deed);
 bool act_breaker_reset(struct admin *a, struct admin_order *o, struct admin_deed *deed);
+bool act_feedback(struct admin *a, struct admin_order *o, struct admin_deed *deed);
+void feedback_declare(void);
 
 // ----------------------------------------------------------------------- later
 

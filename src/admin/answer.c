@@ -29,6 +29,23 @@ bool admin_refuse(struct http_request *request, enum api_error error, const char
     return false;
 }
 
+void admin_note_near(struct slice candidate, struct slice name, struct slice *near,
+                     size_t *distance) {
+    size_t d = slice_distance(candidate, name);
+    if (d < *distance) {
+        *distance = d;
+        *near = candidate;
+    }
+}
+
+bool admin_refuse_unknown(struct http_request *request, const char *param, const char *what,
+                          struct slice name, struct slice near) {
+    return admin_refuse(request, API_ERROR_NOT_FOUND, param, "There is no %s \"%.*s\"%s%.*s%s",
+                        what, (int)(name.len < 256 ? name.len : 256), name.ptr,
+                        near.len > 0 ? "; did you mean \"" : ".", SLICE_ARG(near),
+                        near.len > 0 ? "\"?" : "");
+}
+
 void admin_put_number(struct json_writer *w, const char *name, int64_t value) {
     json_key(w, slice_of(name));
     json_put_i64(w, value);
@@ -64,4 +81,9 @@ void admin_put_moment(struct json_writer *w, const char *name, int64_t wall_ms) 
     if (wall_ms > 0 && wall_ms < year_10000)
         clock_format_ms(wall_ms, text);
     admin_put_optional(w, name, slice_of(text));
+}
+
+void admin_array_begin(struct json_writer *w, const char *name) {
+    json_key(w, slice_of(name));
+    json_array_begin(w);
 }

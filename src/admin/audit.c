@@ -153,8 +153,7 @@ static void show_rows(struct http_request *request, void *arg, enum store_status
     } else {
         json_write_start(&w, &out);
         json_object_begin(&w);
-        json_key(&w, SLICE("audit"));
-        json_array_begin(&w);
+        admin_array_begin(&w, "audit");
         for (json_ref row = json_first(doc, JSON_ROOT); row != JSON_NONE;
              row = json_next(doc, JSON_ROOT, row))
             put_row(&w, doc, row, arena);
@@ -167,10 +166,8 @@ static void show_rows(struct http_request *request, void *arg, enum store_status
 }
 
 void serve_audit(struct admin *a, struct http_request *request) {
-    if (http_request_query(request).len > 0) {
-        admin_refuse(request, API_ERROR_INVALID_REQUEST, NULL, "/audit takes no parameters.");
+    if (!admin_read_params(request, NULL, 0))
         return;
-    }
     if (a->audit == NULL) {
         admin_refuse(request, API_ERROR_NOT_FOUND, NULL,
                      "There is no store: changes by operators are in the log only.");

@@ -70,24 +70,19 @@ void serve_breakers(struct admin *a, struct http_request *request) {
     int64_t now = (int64_t)clock_mono_ms();
     struct buffer out = {0};
     struct json_writer w;
-    if (http_request_query(request).len > 0) {
-        admin_refuse(request, API_ERROR_INVALID_REQUEST, NULL, "/breakers takes no parameters.");
+    if (!admin_read_params(request, NULL, 0))
         return;
-    }
     json_write_start(&w, &out);
     json_object_begin(&w);
-    json_key(&w, SLICE("breakers"));
-    json_array_begin(&w);
+    admin_array_begin(&w, "breakers");
     if (s->breakers != NULL)
         breakers_visit(s->breakers, now, put_breaker, &w);
     json_array_end(&w);
-    json_key(&w, SLICE("retry_budgets"));
-    json_array_begin(&w);
+    admin_array_begin(&w, "retry_budgets");
     if (s->retry_budgets != NULL)
         retry_budgets_visit(s->retry_budgets, now, put_retry_budget, &w);
     json_array_end(&w);
-    json_key(&w, SLICE("models"));
-    json_array_begin(&w);
+    admin_array_begin(&w, "models");
     if (s->balances != NULL)
         balances_visit(s->balances, now, put_model, &w);
     json_array_end(&w);
@@ -112,16 +107,11 @@ static void look_at(void *arg, const struct breaker_view *view) {
         s->is_there = true;
         s->found = *view;
     }
-    size_t d = slice_distance(view->name, s->name);
-    if (d < s->distance) {
-        s->distance = d;
-        s->near = view->name;
-    }
+    admin_note_near(view->name, s->name, &s->near, &s->distance);
 }
 
 static struct breaker_search search(struct admin *a, struct slice name) {
-    enum { NEAR = 3 };
-    struct breaker_search s = {.name = name, .distance = NEAR + 1};
+    struct breaker_search s = {.name = name, .distance = ADMIN_NEAR + 1};
     breakers_visit(a->sources.breakers, (int64_t)clock_mono_ms(), look_at, &s);
     return s;
 }
@@ -138,10 +128,7 @@ bool act_breaker_reset(struct admin *a, struct admin_order *o, struct admin_deed
     struct breaker_search before = search(a, o->name);
     if (!before.is_there ||
         !breakers_reset(a->sources.breakers, o->name, (int64_t)clock_mono_ms()))
-        return admin_refuse(o->request, API_ERROR_NOT_FOUND, "name",
-                            "There is no breaker \"%.*s\"%s%.*s%s", SLICE_ARG(o->name),
-                            before.near.len > 0 ? "; did you mean \"" : ".",
-                            SLICE_ARG(before.near), before.near.len > 0 ? "\"?" : "");
+        return admin_refuse_unknown(o->request, "name", "breaker", o->name, before.near);
     struct breaker_search after = search(a, o->name);
     deed->action = "breakers.reset";
     deed->what = before.found.name; // outlives the order

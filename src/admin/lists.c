@@ -1,46 +1,6 @@
 // What budgets, limits, providers and runs look like at this moment.
 #include "admin_room.h"
 
-// ------------------------------------------------------------------------ filter
-
-static int hex_digit(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-// RFC 3986 2.1. A '%' without two digits stays what it is.
-static void decode(struct slice s, struct buffer *out) {
-    buffer_reserve(out, s.len + 1); // even an empty value is there
-    for (size_t i = 0; i < s.len; i++) {
-        int high = i + 2 < s.len ? hex_digit(s.ptr[i + 1]) : -1;
-        int low = i + 2 < s.len ? hex_digit(s.ptr[i + 2]) : -1;
-        if (s.ptr[i] != '%' || high < 0 || low < 0) {
-            buffer_append_char(out, s.ptr[i]);
-            continue;
-        }
-        buffer_append_char(out, (char)(high << 4 | low));
-        i += 2;
-    }
-}
-
-bool admin_read_filter(struct http_request *request, struct buffer *buffer, struct slice *out) {
-    struct slice rest = http_request_query(request), part, name = SLICE("tenant=");
-    *out = SLICE_NONE;
-    while (slice_split(&rest, '&', &part)) {
-        if (part.len == 0)
-            continue;
-        if (!slice_starts_with(part, name) || out->ptr != NULL)
-            return admin_refuse(request, API_ERROR_INVALID_REQUEST, NULL,
-                                "The one parameter here is tenant=NAME, not \"%.*s\".",
-                                (int)(part.len < 64 ? part.len : 64), part.ptr);
-        decode(slice_from(part, name.len), buffer);
-        *out = buffer_slice(buffer);
-    }
-    return true;
-}
-
 struct list {
     struct admin *admin;
     struct json_writer *writer;

@@ -34,6 +34,7 @@ static void show_queue(void *arg, const struct limits_view *view) {
 
 static void refresh_gauges(struct admin *a) {
     limits_visit(a->sources.limits, show_queue, a);
+    ledger_routes_publish(a->sources.ledger);
     if (a->sources.budgets != NULL)
         budgets_publish(a->sources.budgets);
     if (a->sources.breakers != NULL)

@@ -21,6 +21,9 @@ static const struct {
     {ORDER_KEY, "key", offsetof(struct admin_order, key)},
     {ORDER_REASON, "reason", offsetof(struct admin_order, reason)},
     {ORDER_NAME, "name", offsetof(struct admin_order, name)},
+    {ORDER_REQUEST, "request_id", offsetof(struct admin_order, request_id)},
+    {ORDER_OK, "ok", offsetof(struct admin_order, ok)},
+    {ORDER_WHO, "who", offsetof(struct admin_order, said_by)},
 };
 
 static struct slice *member_at(struct admin_order *o, size_t i) {
@@ -93,6 +96,15 @@ static bool refuse_member(struct admin_order *o, const struct json_doc *doc, jso
     return false;
 }
 
+static bool read_ok(struct admin_order *o, const struct json_doc *doc, json_ref value) {
+    bool said = json_is_true(doc, value) || json_type_of(doc, value) == JSON_FALSE;
+    if (!said)
+        return admin_refuse(o->request, API_ERROR_INVALID_REQUEST, "ok",
+                            "\"ok\" must be true or false.");
+    o->ok = json_is_true(doc, value) ? SLICE("true") : SLICE("false");
+    return true;
+}
+
 static bool read_member(struct admin_order *o, const struct json_doc *doc, json_ref key,
                         unsigned allowed) {
     size_t i = find_member(doc, key, allowed);
@@ -101,6 +113,8 @@ static bool read_member(struct admin_order *o, const struct json_doc *doc, json_
     json_ref value = json_value_of(key);
     if (json_is_absent(doc, value))
         return true;
+    if (members[i].bit == ORDER_OK)
+        return read_ok(o, doc, value);
     if (json_type_of(doc, value) != JSON_STRING)
         return admin_refuse(o->request, API_ERROR_INVALID_REQUEST, members[i].name,
                             "\"%s\" must be a string%s.", members[i].name,
@@ -150,20 +164,11 @@ static bool read_body(struct admin_order *o, unsigned allowed) {
 }
 
 bool admin_refuse_tenant(struct admin *a, const struct admin_order *o) {
-    enum { NEAR = 3 };
     struct slice near = SLICE_NONE;
-    size_t distance = NEAR + 1;
-    for (size_t t = 0; t < a->config->tenant_count; t++) {
-        size_t d = slice_distance(a->config->tenants[t].name, o->tenant);
-        if (d < distance) {
-            distance = d;
-            near = a->config->tenants[t].name;
-        }
-    }
-    return admin_refuse(o->request, API_ERROR_NOT_FOUND, "tenant",
-                        "There is no tenant \"%.*s\"%s%.*s%s", SLICE_ARG(o->tenant),
-                        near.len > 0 ? "; did you mean \"" : ".", SLICE_ARG(near),
-                        near.len > 0 ? "\"?" : "");
+    size_t distance = ADMIN_NEAR + 1;
+    for (size_t t = 0; t < a->config->tenant_count; t++)
+        admin_note_near(a->config->tenants[t].name, o->tenant, &near, &distance);
+    return admin_refuse_unknown(o->request, "tenant", "tenant", o->tenant, near);
 }
 
 // --------------------------------------------------------------------------- who

@@ -1,77 +1,65 @@
 // /status: how the process is, on one page.
 #include "admin_room.h"
 
+struct figure {
+    const char *name;
+    int64_t value;
+};
+
+static void put_figures(struct json_writer *w, const char *name, const struct figure *figures,
+                        size_t count) {
+    json_key(w, slice_of(name));
+    json_object_begin(w);
+    for (size_t i = 0; i < count; i++)
+        admin_put_number(w, figures[i].name, figures[i].value);
+    json_object_end(w);
+}
+#define PUT_FIGURES(w, name, ...)                                                                  \
+    put_figures((w), (name), (const struct figure[]){__VA_ARGS__},                                 \
+                FARTHING_COUNT(((const struct figure[]){__VA_ARGS__})))
+
 static void put_flights(struct json_writer *w, struct flights *flights) {
     struct flights_stats s;
     flights_stats_get(flights, &s);
-    json_key(w, SLICE("shared_purchases"));
-    json_object_begin(w);
-    admin_put_number(w, "running", s.purchases);
-    admin_put_number(w, "followers", s.followers);
-    admin_put_number(w, "held_bytes", s.held_bytes);
-    admin_put_number(w, "joined", s.joined);
-    admin_put_number(w, "promoted", s.promoted);
-    json_object_end(w);
+    PUT_FIGURES(w, "shared_purchases", {"running", s.purchases}, {"followers", s.followers},
+                {"held_bytes", s.held_bytes}, {"joined", s.joined}, {"promoted", s.promoted});
 }
 
 static void put_cache(struct json_writer *w, struct cache *cache) {
     struct cache_stats s;
-    json_key(w, SLICE("cache"));
     if (cache == NULL) {
-        json_put_null(w);
+        admin_put_optional(w, "cache", SLICE_NONE);
         return;
     }
     cache_stats_get(cache, &s);
-    json_object_begin(w);
-    admin_put_number(w, "entries", s.entries);
-    admin_put_number(w, "bytes", s.bytes);
-    admin_put_number(w, "hits", s.hits);
-    admin_put_number(w, "misses", s.misses);
-    admin_put_number(w, "insertions", s.insertions);
-    admin_put_number(w, "evictions", s.evictions);
-    json_object_end(w);
+    PUT_FIGURES(w, "cache", {"entries", s.entries}, {"bytes", s.bytes}, {"hits", s.hits},
+                {"misses", s.misses}, {"insertions", s.insertions}, {"evictions", s.evictions});
 }
 
 static void put_store(struct json_writer *w, struct store *store) {
     struct store_stats s;
-    json_key(w, SLICE("store"));
     if (store == NULL) {
-        json_put_null(w);
+        admin_put_optional(w, "store", SLICE_NONE);
         return;
     }
     store_stats_get(store, &s);
-    json_object_begin(w);
-    admin_put_number(w, "entries", s.entries);
-    admin_put_number(w, "bytes", s.bytes);
-    admin_put_number(w, "queued", s.queued);
-    admin_put_number(w, "dropped", s.dropped);
-    admin_put_number(w, "failures", s.failures);
-    json_object_end(w);
+    PUT_FIGURES(w, "store", {"entries", s.entries}, {"bytes", s.bytes}, {"queued", s.queued},
+                {"dropped", s.dropped}, {"failures", s.failures});
 }
 
 static void put_ledger(struct json_writer *w, const struct ledger *ledger) {
     struct ledger_stats s;
     ledger_stats_get(ledger, &s);
-    json_key(w, SLICE("cost_log"));
-    json_object_begin(w);
-    admin_put_number(w, "rows", s.rows);
-    admin_put_number(w, "written", s.written);
-    admin_put_number(w, "dropped", s.dropped);
-    admin_put_number(w, "errors", s.write_errors);
-    json_object_end(w);
+    PUT_FIGURES(w, "cost_log", {"rows", s.rows}, {"written", s.written}, {"dropped", s.dropped},
+                {"errors", s.write_errors});
 }
 
 static void put_rate(struct json_writer *w, const char *name, const struct limits_rate_view *rate) {
-    json_key(w, slice_of(name));
-    if (rate->limit <= 0) {
-        json_put_null(w);
-        return;
-    }
-    json_object_begin(w);
-    admin_put_number(w, "limit", rate->limit);
-    admin_put_number(w, "remaining", rate->remaining);
-    admin_put_number(w, "reset_ms", rate->reset_ms);
-    json_object_end(w);
+    if (rate->limit <= 0)
+        admin_put_optional(w, name, SLICE_NONE);
+    else
+        PUT_FIGURES(w, name, {"limit", rate->limit}, {"remaining", rate->remaining},
+                    {"reset_ms", rate->reset_ms});
 }
 
 void put_limits_figures(struct json_writer *w, const struct limits_view *view) {
@@ -124,7 +112,8 @@ void serve_status(struct admin *a, struct http_request *request) {
     admin_put_number(&w, "providers", (int64_t)a->config->provider_count);
     admin_put_number(&w, "models", (int64_t)a->config->model_count);
     admin_put_number(&w, "routes", (int64_t)a->config->route_count);
-    admin_put_number(&w, "tenants", (int64_t)a->config->tenant_count);
+    admin_put_number(&w, "tenants", (int64_t)(a->config->tenant_count - (a->config->own != NULL)));
+    put_routes_off(&w, a);
     put_limits(&w, a);
     put_flights(&w, a->sources.flights);
     put_cache(&w, a->sources.cache);

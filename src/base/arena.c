@@ -109,6 +109,20 @@ struct slice arena_copy(struct arena *a, struct slice s) {
     return (struct slice){arena_string(a, s), s.len};
 }
 
+struct slice arena_join(struct arena *a, const struct slice *parts, size_t count) {
+    size_t len = 0, at = 0;
+    for (size_t i = 0; i < count; i++)
+        len += parts[i].len;
+    char *out = arena_alloc(a, len + 1);
+    for (size_t i = 0; i < count; i++) {
+        if (parts[i].len > 0)
+            memcpy(out + at, parts[i].ptr, parts[i].len);
+        at += parts[i].len;
+    }
+    out[len] = '\0';
+    return slice_make(out, len);
+}
+
 struct slice arena_printf(struct arena *a, const char *fmt, ...) {
     // Straight into the room that is left, which is a multiple of the
     // alignment, so that what fits stays there; again only when it did not fit

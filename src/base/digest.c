@@ -54,6 +54,14 @@ void digest_update(struct digest *d, struct slice s) {
         must(EVP_DigestUpdate(d->ctx, s.ptr, s.len));
 }
 
+void digest_update_part(struct digest *d, struct slice part) {
+    unsigned char length[8];
+    for (unsigned i = 0; i < sizeof length; i++)
+        length[i] = (unsigned char)((uint64_t)part.len >> 8 * i & 0xff);
+    digest_update(d, slice_make(length, sizeof length));
+    digest_update(d, part);
+}
+
 void digest_finish(struct digest *d, uint8_t out[DIGEST_LEN]) {
     must(EVP_DigestFinal_ex(d->ctx, out, NULL));
     must(EVP_DigestInit_ex2(d->ctx, NULL, NULL));

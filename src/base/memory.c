@@ -31,3 +31,18 @@ void *base_calloc(size_t count, size_t size) {
 void *base_realloc(void *ptr, size_t size) {
     return checked(realloc(ptr, size), size);
 }
+
+void *base_calloc_lines(size_t size) {
+    // aligned_alloc wants a multiple of the alignment.
+    size_t lines = size / CACHE_LINE + (size % CACHE_LINE != 0);
+    void *ptr = checked(aligned_alloc(CACHE_LINE, lines * CACHE_LINE), size);
+    return memset(ptr, 0, lines * CACHE_LINE);
+}
+
+void base_lock_init(pthread_mutex_t *lock) {
+    pthread_mutexattr_t attributes;
+    pthread_mutexattr_init(&attributes);
+    pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ADAPTIVE_NP);
+    pthread_mutex_init(lock, &attributes);
+    pthread_mutexattr_destroy(&attributes);
+}

@@ -2,7 +2,7 @@
 // and Vigna, 2018), one state a thread, seeded from the system. Not for keys.
 #include "farthing/base.h"
 
-#include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 
 static _Thread_local uint64_t state[4];
@@ -51,8 +51,9 @@ uint64_t random_below(uint64_t bound) {
     return value % bound;
 }
 
+static const char alphabet[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
 void random_id(char out[RANDOM_ID_LEN + 1]) {
-    static const char alphabet[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     uint64_t time = (uint64_t)clock_wall_ms();
     for (int i = 9; i >= 0; i--) {
         out[i] = alphabet[time & 31];
@@ -64,4 +65,17 @@ void random_id(char out[RANDOM_ID_LEN + 1]) {
         out[18 + i] = alphabet[(low >> (5 * i)) & 31];
     }
     out[RANDOM_ID_LEN] = '\0';
+}
+
+bool random_id_time(struct slice id, int64_t *ms) {
+    *ms = 0;
+    if (id.len != RANDOM_ID_LEN)
+        return false;
+    for (int i = 0; i < 10; i++) {
+        const char *digit = id.ptr[i] != '\0' ? strchr(alphabet, id.ptr[i]) : NULL;
+        if (digit == NULL || (i == 0 && digit - alphabet > 7)) // 48 bits
+            return false;
+        *ms = *ms << 5 | (digit - alphabet);
+    }
+    return true;
 }

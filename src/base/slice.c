@@ -33,6 +33,13 @@ bool slice_ends_with(struct slice s, struct slice suffix) {
     return s.len >= suffix.len && slice_equal(slice_from(s, s.len - suffix.len), suffix);
 }
 
+bool slice_is_one_of(struct slice s, const char *const *words, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (slice_equal(s, slice_of(words[i])))
+            return true;
+    return false;
+}
+
 static bool is_blank(char c) {
     return c == ' ' || c == '\t';
 }

@@ -43,14 +43,6 @@ static bool is_dropped(void *arg, struct slice name, json_ref value) {
     return false;
 }
 
-static void add_part(struct digest *d, struct slice part) {
-    unsigned char length[8];
-    for (unsigned i = 0; i < sizeof length; i++)
-        length[i] = (unsigned char)((uint64_t)part.len >> 8 * i & 0xff);
-    digest_update(d, slice_make(length, sizeof length));
-    digest_update(d, part);
-}
-
 static void sink(void *arg, struct slice piece) {
     digest_update(arg, piece);
 }
@@ -58,15 +50,15 @@ static void sink(void *arg, struct slice piece) {
 bool cache_key_compute(const struct cache_key_parts *parts, const struct json_doc *request,
                        struct cache_key *out, struct error *err) {
     struct digest *digest = digest_of_thread();
-    add_part(digest, slice_of(version));
-    add_part(digest, slice_of(api_endpoint_name(parts->endpoint)));
-    add_part(digest, parts->tenant);
-    add_part(digest, parts->user);
-    add_part(digest, parts->prompt_version);
-    add_part(digest, parts->corpus_version);
-    add_part(digest, parts->requested_model);
+    digest_update_part(digest, slice_of(version));
+    digest_update_part(digest, slice_of(api_endpoint_name(parts->endpoint)));
+    digest_update_part(digest, parts->tenant);
+    digest_update_part(digest, parts->user);
+    digest_update_part(digest, parts->prompt_version);
+    digest_update_part(digest, parts->corpus_version);
+    digest_update_part(digest, parts->requested_model);
     if (parts->variant.len > 0) // a length cannot be taken for the body's first byte
-        add_part(digest, parts->variant);
+        digest_update_part(digest, parts->variant);
     struct dropper d = {.request = request, .endpoint = parts->endpoint};
     bool ok = json_canonical(request, JSON_ROOT, is_dropped, &d, sink, digest, err);
     digest_finish(digest, out->bytes); // also on failure: it is reset for the next

@@ -41,6 +41,25 @@ bool loader_given(cfg_t *section, const char *key) {
     return opt != NULL && (opt->flags & CFGF_MODIFIED) != 0;
 }
 
+void loader_require(struct loader *l, cfg_t *section, const char *key, const char *example) {
+    const char *title = cfg_title(section);
+    if (loader_text(section, key) == NULL)
+        loader_error(l, loader_line(l, section, NULL), "%s%s%s%s has no %s; expected %s = %s",
+                     cfg_name(section), title != NULL ? " \"" : "",
+                     title != NULL ? loader_shown(l, slice_of(title)) : "",
+                     title != NULL ? "\"" : "", key, key, example);
+}
+
+void *loader_build_each(struct loader *l, cfg_t *parent, const char *name, size_t size,
+                        loader_builder *build, size_t *count) {
+    unsigned n = cfg_size(parent, name);
+    char *all = loader_many(l, n, size);
+    for (unsigned i = 0; i < n; i++)
+        build(l, cfg_getnsec(parent, name, i), all + i * size);
+    *count = n;
+    return all;
+}
+
 const char *loader_nearest(struct slice word, const char *const *words, size_t count) {
     const char *best = NULL;
     size_t distance = word.len / 2 + 1; // farther is another word, not a slip

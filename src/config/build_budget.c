@@ -9,13 +9,17 @@
 
 // ------------------------------------------------------------------- window
 
-static void read_window(struct loader *l, cfg_t *section, struct config_budget *budget) {
-    enum { TOTAL = 4 };
-    static const char *const windows[] = {"1h", "1d", "1w", "1mo", "total"};
+int64_t loader_window(struct loader *l, cfg_t *section, enum loader_window otherwise) {
+    static const char *const windows[] = {"1h", "1d", "1w", "1mo", "total"}; // as the enum
     static const int64_t hours[] = {1, 24, 7 * 24, 30 * 24, 0};
-    size_t window = loader_choice(l, section, "window", windows, FARTHING_COUNT(windows), TOTAL);
-    budget->window_ms = hours[window] * 3600 * 1000;
-    if (budget->sliding && window == TOTAL)
+    size_t window =
+        loader_choice(l, section, "window", windows, FARTHING_COUNT(windows), otherwise);
+    return hours[window] * 3600 * 1000;
+}
+
+static void read_window(struct loader *l, cfg_t *section, struct config_budget *budget) {
+    budget->window_ms = loader_window(l, section, LOADER_WINDOW_TOTAL);
+    if (budget->sliding && budget->window_ms == 0)
         loader_error(l, loader_line(l, section, "sliding"),
                      "sliding: a total has no window that could slide; expected window = 1h, 1d, "
                      "1w or 1mo");
@@ -117,8 +121,9 @@ static void read_warn_at(struct loader *l, cfg_t *section, struct config_budget 
 
 // ------------------------------------------------------------------ budgets
 
-static void build_budget(struct loader *l, cfg_t *section, struct config_budget *budget) {
+static void build_budget(struct loader *l, cfg_t *section, void *element) {
     static const char *const each[] = {"feature", "user", "run", "key"}; // as the enum, from 1 on
+    struct config_budget *budget = element;
     budget->name = loader_title(l, section);
     loader_fill_named(l, section, "tenant", "budget", budget);
     read_window(l, section, budget);
@@ -127,17 +132,10 @@ static void build_budget(struct loader *l, cfg_t *section, struct config_budget 
     if (loader_text(section, "per") != NULL)
         budget->per = (enum config_budget_per)(
             CONFIG_PER_FEATURE + loader_choice(l, section, "per", each, FARTHING_COUNT(each), 0));
-    if (loader_text(section, "amount") == NULL)
-        loader_error(l, loader_line(l, section, NULL),
-                     "budget \"%s\" has no amount; expected amount = \"50 usd\"",
-                     loader_shown(l, budget->name));
+    loader_require(l, section, "amount", "\"50 usd\"");
 }
 
 void loader_read_budgets(struct loader *l, cfg_t *section, struct config_tenant *t) {
-    unsigned count = cfg_size(section, "budget");
-    struct config_budget *all = loader_many(l, count, sizeof *all);
-    for (unsigned i = 0; i < count; i++)
-        build_budget(l, cfg_getnsec(section, "budget", i), &all[i]);
-    t->budgets = all;
-    t->budget_count = count;
+    t->budgets = loader_build_each(l, section, "budget", sizeof(struct config_budget), build_budget,
+                                   &t->budget_count);
 }

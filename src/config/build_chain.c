@@ -1,12 +1,9 @@
 // A route's chain: what sends a request on along it, and what its answers are
 // judged by.
 #include "loader.h"
+#include "names.h"
 
 static void read_escalation(struct loader *l, cfg_t *section, struct config_route *r) {
-    static const char *const reasons[CONFIG_ESCALATE_COUNT] = {
-        "error",       "timeout", "length",  "content_filter", "empty",    "refusal",    "json",
-        "json_schema", "tools",   "pattern", "too_short",      "language", "repetition", "context",
-    }; // as enum config_escalation
     r->escalate_on = 1u << CONFIG_ESCALATE_ERROR | 1u << CONFIG_ESCALATE_TIMEOUT |
                      1u << CONFIG_ESCALATE_CONTEXT;
     if (!loader_given(section, "escalate_on"))
@@ -14,8 +11,9 @@ static void read_escalation(struct loader *l, cfg_t *section, struct config_rout
     r->escalate_on = 0;
     struct config_slices given = loader_list(l, section, "escalate_on");
     for (size_t i = 0; i < given.count; i++) {
-        size_t reason = loader_word(l, loader_item_line(l, section, "escalate_on", i),
-                                    "escalate_on", given.items[i], reasons, CONFIG_ESCALATE_COUNT);
+        int line = loader_item_line(l, section, "escalate_on", i);
+        size_t reason = loader_word(l, line, "escalate_on", given.items[i],
+                                    config_escalation_words, CONFIG_ESCALATE_COUNT);
         if (reason < CONFIG_ESCALATE_COUNT)
             r->escalate_on |= 1u << reason;
     }

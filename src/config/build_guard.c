@@ -1,20 +1,18 @@
 // What a request, a run or a part of the input may be: contexts of a route,
 // tasks, runs. (Caps and limits are plain keys, which the table alone reads.)
 #include "loader.h"
+#include "names.h"
 
 // ----------------------------------------------------------------- contexts
 
-static const char *const part_names[CONFIG_CONTEXT_PART_COUNT] = {
-    "system", "developer", "history", "retrieved", "tool_results", "total"}; // as the enum
-
 static bool read_part(struct loader *l, cfg_t *section, enum config_context_part *part) {
     struct slice title = slice_of(cfg_title(section));
-    for (size_t i = 0; i < FARTHING_COUNT(part_names); i++)
-        if (slice_equal(title, slice_of(part_names[i]))) {
+    for (size_t i = 0; i < CONFIG_CONTEXT_PART_COUNT; i++)
+        if (slice_equal(title, slice_of(config_context_words[i]))) {
             *part = (enum config_context_part)i;
             return true;
         }
-    const char *nearest = loader_nearest(title, part_names, FARTHING_COUNT(part_names));
+    const char *nearest = loader_nearest(title, config_context_words, CONFIG_CONTEXT_PART_COUNT);
     loader_error(l, loader_line(l, section, NULL),
                  "context \"%s\" is no part of the input; expected system, developer, history, "
                  "retrieved, tool_results or total%s",
@@ -32,7 +30,7 @@ static void read_action(struct loader *l, cfg_t *section, struct config_context 
         loader_error(l, loader_line(l, section, "action"),
                      "action: \"trim_oldest\" is for history and total only; expected reject or "
                      "warn for %s",
-                     part_names[c->part]);
+                     config_context_words[c->part]);
     if (!trims && loader_text(section, "keep_turns") != NULL)
         loader_warn(l, loader_line(l, section, "keep_turns"),
                     "keep_turns has no effect without action = \"trim_oldest\"");
@@ -43,7 +41,7 @@ static void check_markers(struct loader *l, cfg_t *section, const struct config_
         loader_error(l, loader_line(l, section, "markers"),
                      "markers: \"%s\" marks nothing in %s; expected markers in context "
                      "\"retrieved\" only",
-                     loader_shown(l, c->markers.items[0]), part_names[c->part]);
+                     loader_shown(l, c->markers.items[0]), config_context_words[c->part]);
     for (size_t i = 0; i < c->markers.count; i++)
         if (c->markers.items[i].len == 0)
             loader_error(l, loader_item_line(l, section, "markers", i),
@@ -55,10 +53,7 @@ static void read_context(struct loader *l, cfg_t *section, struct config_context
     loader_fill_named(l, section, "route", "context", c);
     read_action(l, section, c);
     check_markers(l, section, c);
-    if (loader_text(section, "max_tokens") == NULL)
-        loader_error(l, loader_line(l, section, NULL),
-                     "context \"%s\" has no max_tokens; expected max_tokens = 2000",
-                     part_names[c->part]);
+    loader_require(l, section, "max_tokens", "2000");
 }
 
 void loader_read_contexts(struct loader *l, cfg_t *section, struct config_route *r) {
@@ -82,16 +77,16 @@ void loader_read_contexts(struct loader *l, cfg_t *section, struct config_route 
 
 // -------------------------------------------------------------------- tasks
 
+static void build_task(struct loader *l, cfg_t *section, void *element) {
+    struct config_task *task = element;
+    task->name = loader_title(l, section);
+    loader_fill_named(l, section, "", "task", task);
+}
+
 void loader_build_tasks(struct loader *l, cfg_t *root) {
-    unsigned count = cfg_size(root, "task");
-    struct config_task *all = loader_many(l, count, sizeof *all);
-    for (unsigned i = 0; i < count; i++) {
-        cfg_t *section = cfg_getnsec(root, "task", i);
-        all[i].name = loader_title(l, section);
-        loader_fill_named(l, section, "", "task", &all[i]);
-    }
-    loader_config(l)->tasks = all;
-    loader_config(l)->task_count = count;
+    struct config *c = loader_config(l);
+    c->tasks =
+        loader_build_each(l, root, "task", sizeof(struct config_task), build_task, &c->task_count);
 }
 
 // --------------------------------------------------------------------- runs

@@ -99,7 +99,8 @@ static void read_balance(struct loader *l, cfg_t *section, size_t models,
     tier->weights = weights;
 }
 
-static void build_tier(struct loader *l, cfg_t *section, struct config_tier *tier) {
+static void build_tier(struct loader *l, cfg_t *section, void *element) {
+    struct config_tier *tier = element;
     tier->name = loader_title(l, section);
     if (slice_equal(tier->name, SLICE("auto")) || slice_find_char(tier->name, '/') >= 0)
         loader_error(
@@ -110,10 +111,7 @@ static void build_tier(struct loader *l, cfg_t *section, struct config_tier *tie
     struct config_slices names = loader_list(l, section, "models");
     read_balance(l, section, names.count, tier);
     tier->models = loader_many(l, names.count, sizeof *tier->models);
-    if (names.count == 0)
-        loader_error(l, loader_line(l, section, NULL),
-                     "tier \"%s\" has no models; expected models = {\"provider/model\"}",
-                     loader_shown(l, tier->name));
+    loader_require(l, section, "models", "{\"provider/model\"}");
     for (size_t m = 0; m < names.count; m++)
         if (check_model_name(l, loader_item_line(l, section, "models", m), "models",
                              names.items[m]))
@@ -121,12 +119,9 @@ static void build_tier(struct loader *l, cfg_t *section, struct config_tier *tie
 }
 
 void loader_build_tiers(struct loader *l, cfg_t *root) {
-    unsigned count = cfg_size(root, "tier");
-    struct config_tier *all = loader_many(l, count, sizeof *all);
-    for (unsigned i = 0; i < count; i++)
-        build_tier(l, cfg_getnsec(root, "tier", i), &all[i]);
-    loader_config(l)->tiers = all;
-    loader_config(l)->tier_count = count;
+    struct config *c = loader_config(l);
+    c->tiers =
+        loader_build_each(l, root, "tier", sizeof(struct config_tier), build_tier, &c->tier_count);
 }
 
 const struct config_tier *loader_tier(struct loader *l, int line, const char *key,
@@ -136,4 +131,9 @@ const struct config_tier *loader_tier(struct loader *l, int line, const char *ke
         loader_error(l, line, "%s: there is no tier \"%s\" (%s)", key, loader_shown(l, name),
                      LOADER_KNOWN(l, loader_config(l)->tiers, loader_config(l)->tier_count));
     return tier;
+}
+
+const struct config_tier *loader_tier_of(struct loader *l, cfg_t *section, const char *key) {
+    const char *name = loader_text(section, key);
+    return name != NULL ? loader_tier(l, loader_line(l, section, key), key, slice_of(name)) : NULL;
 }

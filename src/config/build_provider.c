@@ -159,7 +159,8 @@ static void read_output_cap_field(struct loader *l, cfg_t *section, struct confi
         l, section, "output_cap_field", fields, FARTHING_COUNT(fields), CONFIG_OUTPUT_AUTO);
 }
 
-static void build_provider(struct loader *l, cfg_t *section, struct config_provider *p) {
+static void build_provider(struct loader *l, cfg_t *section, void *element) {
+    struct config_provider *p = element;
     p->name = loader_title(l, section);
     loader_fill_named(l, section, "", "provider", p);
     loader_fill_named(l, cfg_getsec(section, "retry"), "provider", "retry", &p->retry);
@@ -178,15 +179,13 @@ static void build_provider(struct loader *l, cfg_t *section, struct config_provi
 }
 
 void loader_build_providers(struct loader *l, cfg_t *root) {
-    unsigned count = cfg_size(root, "provider");
-    struct config_provider *all = loader_many(l, count, sizeof *all);
-    for (unsigned i = 0; i < count; i++) {
-        all[i].index = i;
-        build_provider(l, cfg_getnsec(root, "provider", i), &all[i]);
-    }
-    loader_config(l)->providers = all;
-    loader_config(l)->provider_count = count;
-    if (count == 0)
+    struct config *c = loader_config(l);
+    struct config_provider *all =
+        loader_build_each(l, root, "provider", sizeof *all, build_provider, &c->provider_count);
+    for (size_t i = 0; i < c->provider_count; i++)
+        all[i].index = (unsigned)i;
+    c->providers = all;
+    if (c->provider_count == 0)
         loader_error(l, 1,
                      "there is no provider; expected at least one section provider \"NAME\" {"
                      " base_url = \"...\" }");

@@ -1,5 +1,6 @@
 // Routes: how requests of one kind are served.
 #include "loader.h"
+#include "names.h"
 
 enum { WAIT_MS_MAX = 24 * 3600 * 1000 };
 
@@ -40,14 +41,13 @@ static void check_concise_text(struct loader *l, cfg_t *section, const struct co
 
 static void read_guards(struct loader *l, cfg_t *section, struct config_route *r) {
     static const char *const fits[] = {"refuse", "lower_cap"};
-    static const char *const efforts[] = {"none",   "minimal", "low",
-                                          "medium", "high",    "xhigh"}; // as the enum, from 1 on
     r->budget_may_lower_cap =
         loader_choice(l, section, "budget_fit", fits, FARTHING_COUNT(fits), 0) == 1;
     if (loader_text(section, "max_reasoning_effort") != NULL)
         r->max_reasoning_effort = (enum config_effort)(
-            CONFIG_EFFORT_NONE +
-            loader_choice(l, section, "max_reasoning_effort", efforts, FARTHING_COUNT(efforts), 0));
+            CONFIG_EFFORT_NONE + loader_choice(l, section, "max_reasoning_effort",
+                                               config_effort_words + CONFIG_EFFORT_NONE,
+                                               CONFIG_EFFORT_COUNT - CONFIG_EFFORT_NONE, 0));
     check_concise_text(l, section, r);
     loader_read_contexts(l, section, r);
 }
@@ -71,8 +71,9 @@ static void read_tiers(struct loader *l, cfg_t *section, struct config_route *r)
     }
 }
 
-static void build_route(struct loader *l, cfg_t *section, struct config_route *r) {
+static void build_route(struct loader *l, cfg_t *section, void *element) {
     static const char *const scopes[] = {"tenant", "user"}; // as enum config_cache_scope
+    struct config_route *r = element;
     cfg_t *match = cfg_getsec(section, "match"), *cache = cfg_getsec(section, "cache");
     r->name = loader_title(l, section);
     r->where = loader_where(l, section, NULL);
@@ -86,6 +87,7 @@ static void build_route(struct loader *l, cfg_t *section, struct config_route *r
     check_paths(l, match, r);
     read_tiers(l, section, r);
     loader_read_chain(l, section, r);
+    loader_read_trials(l, section, r);
     if (r->override_model && loader_config(l)->tier_count == 0)
         loader_error(l, loader_line(l, section, "override_model"),
                      "override_model: there is no tier to decide; expected at least one section "
@@ -93,12 +95,10 @@ static void build_route(struct loader *l, cfg_t *section, struct config_route *r
 }
 
 void loader_build_routes(struct loader *l, cfg_t *root) {
-    unsigned count = cfg_size(root, "route");
-    struct config_route *all = loader_many(l, count, sizeof *all);
-    for (unsigned i = 0; i < count; i++) {
-        all[i].index = i;
-        build_route(l, cfg_getnsec(root, "route", i), &all[i]);
-    }
-    loader_config(l)->routes = all;
-    loader_config(l)->route_count = count;
+    struct config *c = loader_config(l);
+    struct config_route *all =
+        loader_build_each(l, root, "route", sizeof *all, build_route, &c->route_count);
+    for (size_t i = 0; i < c->route_count; i++)
+        all[i].index = (unsigned)i;
+    c->routes = all;
 }

@@ -1,6 +1,7 @@
 // The classifier's rules. Whether their patterns compile, and which of them can
 // never fire, is for who builds the classifier (room route) to say.
 #include "loader.h"
+#include "names.h"
 
 void loader_check_texts(struct loader *l, cfg_t *section, const char *key) {
     struct config_slices texts = loader_list(l, section, key);
@@ -12,13 +13,10 @@ void loader_check_texts(struct loader *l, cfg_t *section, const char *key) {
 }
 
 void loader_check_scripts(struct loader *l, cfg_t *section) {
-    const char *names[CONFIG_SCRIPT_COUNT];
-    for (size_t i = 0; i < CONFIG_SCRIPT_COUNT; i++)
-        names[i] = config_script_name((enum config_script)i);
     struct config_slices given = loader_list(l, section, "scripts");
     for (size_t i = 0; i < given.count; i++)
         (void)loader_word(l, loader_item_line(l, section, "scripts", i), "scripts", given.items[i],
-                          names, CONFIG_SCRIPT_COUNT);
+                          config_script_words, CONFIG_SCRIPT_COUNT);
 }
 
 static void read_route(struct loader *l, cfg_t *section, struct config_rule *rule) {
@@ -42,8 +40,7 @@ static void read_outcome(struct loader *l, cfg_t *section, struct config_rule *r
                      tier + route + score == 0 ? "no outcome" : "more than one outcome");
     } else if (tier) {
         rule->outcome = CONFIG_OUTCOME_TIER;
-        rule->tier = loader_tier(l, loader_line(l, section, "tier"), "tier",
-                                 slice_of(loader_text(section, "tier")));
+        rule->tier = loader_tier_of(l, section, "tier");
     } else if (route) {
         read_route(l, section, rule);
     } else {
@@ -51,7 +48,8 @@ static void read_outcome(struct loader *l, cfg_t *section, struct config_rule *r
     }
 }
 
-static void build_rule(struct loader *l, cfg_t *section, struct config_rule *rule) {
+static void build_rule(struct loader *l, cfg_t *section, void *element) {
+    struct config_rule *rule = element;
     rule->name = loader_title(l, section);
     rule->where = loader_where(l, section, NULL);
     loader_fill_named(l, section, "classifier", "rule", rule);
@@ -66,19 +64,13 @@ void loader_build_classifier(struct loader *l, cfg_t *root) {
     cfg_t *section = cfg_getsec(root, "classifier");
     struct config_classifier *c = &loader_config(l)->classifier;
     loader_fill_named(l, section, "", "classifier", c);
-    const char *tier = loader_text(section, "default_tier");
-    if (tier != NULL)
-        c->default_tier =
-            loader_tier(l, loader_line(l, section, "default_tier"), "default_tier", slice_of(tier));
+    c->default_tier = loader_tier_of(l, section, "default_tier");
     c->where = loader_where(l, section, "model");
     const char *model = loader_text(section, "model");
     if (model != NULL && model[0] == '\0')
         loader_error(l, loader_line(l, section, "model"),
                      "model: \"\" is no file; expected one that farthingctl train wrote");
-    unsigned count = cfg_size(section, "rule");
-    struct config_rule *rules = loader_many(l, count, sizeof *rules);
-    for (unsigned i = 0; i < count; i++)
-        build_rule(l, cfg_getnsec(section, "rule", i), &rules[i]);
-    c->rules = rules;
-    c->rule_count = count;
+    c->rules = loader_build_each(l, section, "rule", sizeof(struct config_rule), build_rule,
+                                 &c->rule_count);
+    loader_read_similar(l, section, c);
 }

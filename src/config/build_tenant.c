@@ -43,10 +43,7 @@ static void read_keys(struct loader *l, cfg_t *section, struct config_tenant *t,
         table_put(owners, slice_make(digest, DIGEST_LEN), t);
         t->key_count++;
     }
-    if (keys.count == 0)
-        loader_error(l, loader_line(l, section, NULL),
-                     "tenant \"%s\" has no keys; expected keys = {\"sha256:...\"}",
-                     loader_shown(l, t->name));
+    loader_require(l, section, "keys", "{\"sha256:...\"}");
 }
 
 // ------------------------------------------------------------------ tenants
@@ -86,28 +83,41 @@ static void read_guards(struct loader *l, cfg_t *section, const struct config_ru
 static void build_tenant(struct loader *l, cfg_t *section, const struct config_run *run,
                          struct table *owners, struct config_tenant *t) {
     t->name = loader_title(l, section);
+    if (slice_equal(t->name, SLICE(LOADER_OWN_TENANT)))
+        loader_error(l, loader_line(l, section, NULL),
+                     "tenant \"" LOADER_OWN_TENANT "\": Farthing's own requests, shadows and "
+                     "embeddings, are this tenant's; expected another name");
     read_guards(l, section, run, t);
     read_keys(l, section, t, owners);
     loader_read_budgets(l, section, t);
     check_route_globs(l, section, t);
 }
 
-void loader_build_tenants(struct loader *l, cfg_t *root) {
-    unsigned count = cfg_size(root, "tenant");
-    struct config_tenant *all = loader_many(l, count, sizeof *all);
+// `all` has room for two more.
+static size_t build_tenants(struct loader *l, cfg_t *root, struct config_tenant *all) {
+    size_t count = cfg_size(root, "tenant");
     struct table *owners = table_new();
     struct config_run run;
     loader_read_run(l, cfg_getsec(root, "run"), NULL, &run);
-    for (unsigned i = 0; i < count; i++) {
-        all[i].index = i;
-        build_tenant(l, cfg_getnsec(root, "tenant", i), &run, owners, &all[i]);
-    }
+    for (size_t i = 0; i < count; i++)
+        build_tenant(l, cfg_getnsec(root, "tenant", (unsigned)i), &run, owners, &all[i]);
     table_free(owners);
-    if (count == 0) {
-        all[0].name = SLICE("default");
-        read_guards(l, NULL, &run, &all[0]);
-        count = 1;
+    if (count > 0)
+        return count;
+    all[0].name = SLICE("default");
+    read_guards(l, NULL, &run, &all[0]);
+    return 1;
+}
+
+void loader_build_tenants(struct loader *l, cfg_t *root) {
+    struct config *c = loader_config(l);
+    struct config_tenant *all = loader_many(l, cfg_size(root, "tenant") + 2, sizeof *all);
+    c->tenant_count = build_tenants(l, root, all);
+    if (loader_has_own_tenant(c)) {
+        loader_build_own_tenant(l, &all[c->tenant_count]);
+        c->own = &all[c->tenant_count++];
     }
-    loader_config(l)->tenants = all;
-    loader_config(l)->tenant_count = count;
+    for (size_t i = 0; i < c->tenant_count; i++)
+        all[i].index = (unsigned)i;
+    c->tenants = all;
 }

@@ -75,6 +75,8 @@ cfg_t *loader_parse(struct loader *l);
 // Line of a key in a section, or of where the section begins when `key` is NULL.
 int loader_line(struct loader *l, cfg_t *section, const char *key);
 int loader_item_line(struct loader *l, cfg_t *section, const char *key, size_t item);
+// Is the section in the file? libconfuse makes an empty one where it is not.
+bool loader_is_present(const struct loader *l, cfg_t *section);
 
 // fill.c: every plain key of a section into its struct, by the table.
 void loader_fill(struct loader *l, cfg_t *section, const struct spec_section *spec, void *target);
@@ -96,6 +98,13 @@ struct slice loader_title(struct loader *l, cfg_t *section);
 struct slice loader_where(struct loader *l, cfg_t *section, const char *key);
 // Does the file set the key, be it to an empty list?
 bool loader_given(cfg_t *section, const char *key);
+// An error that shows what is expected, where the key is not set or an empty list.
+void loader_require(struct loader *l, cfg_t *section, const char *key, const char *example);
+// All sections of that name in `parent`, each into an element of the array that is
+// returned. `count` is set at the end: until then nothing finds them by name.
+typedef void loader_builder(struct loader *l, cfg_t *section, void *element);
+void *loader_build_each(struct loader *l, cfg_t *parent, const char *name, size_t size,
+                        loader_builder *build, size_t *count);
 // The position of the word among the words; `count` after an error that names them.
 size_t loader_word(struct loader *l, int line, const char *key, struct slice word,
                    const char *const *words, size_t count);
@@ -121,6 +130,8 @@ void loader_build_tiers(struct loader *l, cfg_t *root);
 // The tier of that name, or NULL after an error.
 const struct config_tier *loader_tier(struct loader *l, int line, const char *key,
                                       struct slice name);
+// The tier that the key names; NULL when the key is not set, and after an error.
+const struct config_tier *loader_tier_of(struct loader *l, cfg_t *section, const char *key);
 void loader_build_routes(struct loader *l, cfg_t *root);  // build_route.c
 void loader_build_tenants(struct loader *l, cfg_t *root); // build_tenant.c
 void loader_build_classifier(struct loader *l, cfg_t *root); // build_rule.c
@@ -128,6 +139,19 @@ void loader_build_classifier(struct loader *l, cfg_t *root); // build_rule.c
 void loader_check_texts(struct loader *l, cfg_t *section, const char *key);
 void loader_check_scripts(struct loader *l, cfg_t *section);
 void loader_read_chain(struct loader *l, cfg_t *section, struct config_route *r); // build_chain.c
+void loader_read_similar(struct loader *l, cfg_t *section,
+                         struct config_classifier *c); // build_similar.c
+
+// build_trial.c
+void loader_read_trials(struct loader *l, cfg_t *section, struct config_route *r);
+// Warns where Farthing's own requests to the model would need a client's key.
+void loader_check_own_key(struct loader *l, int line, const char *what,
+                          const struct config_model *model);
+
+// build_own.c
+#define LOADER_OWN_TENANT "farthing"
+bool loader_has_own_tenant(const struct config *c); // after routes and classifier
+void loader_build_own_tenant(struct loader *l, struct config_tenant *own);
 
 // build_guard.c
 void loader_build_tasks(struct loader *l, cfg_t *root);
@@ -137,5 +161,8 @@ void loader_read_run(struct loader *l, cfg_t *section, const struct config_run *
                      struct config_run *run);
 // build_budget.c
 void loader_read_budgets(struct loader *l, cfg_t *section, struct config_tenant *t);
+// The section's key `window` in ms, 0 for a total.
+enum loader_window { LOADER_WINDOW_DAY = 1, LOADER_WINDOW_TOTAL = 4 };
+int64_t loader_window(struct loader *l, cfg_t *section, enum loader_window otherwise);
 
 #endif

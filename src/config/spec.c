@@ -164,7 +164,8 @@ static const struct spec_key breaker_keys[] = {
     {"open_for", SPEC_DURATION, 0, 0, AT(config_breaker, open_for_ms), "15s", 1, DAY_MS,
      "How long until it is tried again."},
     {"slow_call", SPEC_DURATION, 0, 0, AT(config_breaker, slow_call_ms), NULL, 1, DAY_MS,
-     "An attempt that takes longer counts as a failure; not set: none does."},
+     "An attempt whose first byte takes longer counts as a failure, even if its answer is good; "
+     "how long the rest takes does not matter. Not set: none does."},
 };
 
 static const struct spec_key model_keys[] = {
@@ -200,20 +201,48 @@ static const struct spec_key tier_keys[] = {
 
 static const struct spec_key classifier_keys[] = {
     {"default_tier", SPEC_SPECIAL, 0, 0, 0, NULL, 0, 0,
-     "Where no rule fits and no model decides: the tier that \"auto\" begins with; not set: the "
+     "Where no rule, category or model decides: the tier that \"auto\" begins with; not set: the "
      "first of the chain."},
     {"model", SPEC_TEXT, 0, 0, AT(config_classifier, model), NULL, 0, 0,
      "File of a learned model, which farthingctl train wrote."},
+    {"embedding_table", SPEC_TEXT, 0, 0, AT(config_classifier, embedding_table), NULL, 0, 0,
+     "What makes vectors for categories: file of a static embedding table in model2vec's format "
+     "(model.safetensors). With neither this nor embedding_model: hashed n-grams."},
+    {"embedding_tokenizer", SPEC_TEXT, 0, 0, AT(config_classifier, embedding_tokenizer), NULL, 0, 0,
+     "File of the table's tokenizer; not set: tokenizer.json beside the table."},
+    {"embedding_model", SPEC_SPECIAL, 0, 0, 0, NULL, 0, 0,
+     "Or: a model, \"provider/model\", that is asked by /v1/embeddings; its provider's dialect is "
+     "openai."},
+    {"embedding_timeout", SPEC_DURATION, 0, 0, AT(config_classifier, embedding_timeout_ms), "5ms",
+     1, 5,
+     "How long a request waits for the answer of embedding_model; later, categories are "
+     "passed over."},
+    {"embedding_budget", SPEC_MONEY, 0, 0, AT(config_classifier, embedding_budget), NULL, 1,
+     MONEY_MAX, "What embedding_model may cost in a day (UTC); not set: no budget."},
+    {"capture", SPEC_TEXT, 0, 0, AT(config_classifier, capture), NULL, 0, 0,
+     "File that prompts are kept in, with what gates and feedback said of their answers, for "
+     "farthingctl train; not set: nothing is kept."},
+};
+
+static const struct spec_key category_keys[] = {
+    {"examples", SPEC_LIST, 0, 0, AT(config_category, examples), NULL, 0, 0,
+     "What users say in requests of this kind. At least one."},
+    {"tier", SPEC_SPECIAL, 0, 0, 0, NULL, 0, 0,
+     "The tier that \"auto\" begins with. Where the route's chain lacks it, the category is passed "
+     "over. Must be set."},
+    {"threshold", SPEC_MILLI, 0, 0, AT(config_category, threshold_milli), "0.8", 0, 1000,
+     "How near the nearest example must be: the cosine, from 0 to 1."},
 };
 
 // clang-format off
 #define RULE_LIST(name, field, help) \
     {name, SPEC_LIST, 0, 0, AT(config_rule, field), NULL, 0, 0, help}
-#define RULE_RANGE(name, signal, what) \
-    UNSET("min_" name, SPEC_NUMBER, config_rule, signals[signal].min, 0, TOKENS_MAX, \
+#define RULE_BOUNDS(name, signal, most, what) \
+    UNSET("min_" name, SPEC_NUMBER, config_rule, signals[signal].min, 0, most, \
           "At least so many " what "."), \
-    UNSET("max_" name, SPEC_NUMBER, config_rule, signals[signal].max, 0, TOKENS_MAX, \
+    UNSET("max_" name, SPEC_NUMBER, config_rule, signals[signal].max, 0, most, \
           "At most so many " what ".")
+#define RULE_RANGE(name, signal, what) RULE_BOUNDS(name, signal, TOKENS_MAX, what)
 // clang-format on
 
 static const struct spec_key rule_keys[] = {
@@ -242,6 +271,13 @@ static const struct spec_key rule_keys[] = {
     RULE_RANGE("output_tokens", CONFIG_SIGNAL_OUTPUT_TOKENS,
                "tokens of output that the client allows; where it says nothing, neither min nor "
                "max fits"),
+    RULE_RANGE("deadline_ms", CONFIG_SIGNAL_DEADLINE_MS,
+               "milliseconds are left until the request's deadline; where it has none, neither min "
+               "nor max fits"),
+    RULE_BOUNDS("past_success", CONFIG_SIGNAL_PAST_SUCCESS, 100,
+                "percent of the answers to this feature from the chain's first tier were good "
+                "enough lately, as gates and feedback say; where too few were seen, neither min "
+                "nor max fits"),
     {"no_tools", SPEC_FLAG, 0, 0, AT(config_rule, no_tools), NULL, 0, 0,
      "true: no tools are offered; false: some are."},
     {"json", SPEC_FLAG, 0, 0, AT(config_rule, json_output), NULL, 0, 0,
@@ -278,6 +314,12 @@ static const struct spec_key route_keys[] = {
     {"gate_streams", SPEC_SPECIAL, 0, 0, 0, "off", 0, 0,
      "Are streams judged? \"off\": only what comes before their first byte; \"buffer\": they are "
      "held back as a whole; \"head 200\": so many tokens are held back."},
+    {"savings_window", SPEC_DURATION, 0, 0, AT(config_route, savings_window_ms), "1d", 1000,
+     90 * DAY_MS,
+     "The time over which it is counted what the choice of tiers saved, net of "
+     "escalations and retries."},
+    {"auto_disable", SPEC_BOOL, 0, 0, AT(config_route, auto_disable), "false", 0, 0,
+     "When that is less than nothing, all requests go to the chain's last tier until it is not."},
     CAPS(config_route, caps),
     {"concise", SPEC_BOOL, 0, 0, AT(config_route, concise), "false", 0, 0,
      "Adds the instruction of concise_text to each request."},
@@ -328,6 +370,31 @@ static const struct spec_key gate_keys[] = {
     {"scripts", SPEC_LIST, 0, 0, AT(config_route, gate.scripts), NULL, 0, 0,
      "Most letters of the answer must be of these: latin, greek, cyrillic, han, ... (escalate_on "
      "language)."},
+};
+
+#define PERCENT(field, help)                                                                       \
+    { "percent", SPEC_MILLI, 0, 0, AT(config_route, field), NULL, 1, 100000, help }
+
+static const struct spec_key canary_keys[] = {
+    {"tier", SPEC_SPECIAL, 0, 0, 0, NULL, 0, 0,
+     "The tier; it need not be of the route's chain, which follows it. Must be set."},
+    PERCENT(canary.percent_milli,
+            "Its share of the requests for which Farthing chooses a tier, such as 5 or 0.5. Must "
+            "be set."),
+    {"sticky", SPEC_SPECIAL, 0, 0, 0, "none", 0, 0,
+     "Who stays with it, or without it: \"none\" (each request anew), or all requests of the same "
+     "\"user\", \"run\", \"feature\" or \"tenant\"; those that name none are drawn anew."},
+};
+
+static const struct spec_key shadow_keys[] = {
+    {"tier", SPEC_SPECIAL, 0, 0, 0, NULL, 0, 0,
+     "The tier; it need not be of the route's chain. Must be set."},
+    PERCENT(shadow.percent_milli,
+            "The share of the requests that it is asked too, such as 2 or 0.5. Must be set."),
+    {"budget", SPEC_MONEY, 0, 0, AT(config_route, shadow.budget), NULL, 1, MONEY_MAX,
+     "What all of them may cost in the window. Must be set."},
+    {"window", SPEC_SPECIAL, 0, 0, 0, "1d", 0, 0,
+     "1h, 1d, 1w, 1mo (of the calendar, UTC) or total."},
 };
 
 static const struct spec_key route_cache_keys[] = {
@@ -425,12 +492,20 @@ static const struct spec_section sections[] = {
     SECTION("tier", "", true, tier_keys, "Models of one class."),
     SECTION("classifier", "", false, classifier_keys, "How hard is a request?"),
     SECTION("rule", "classifier", true, rule_keys, "One rule; the first that fits wins."),
+    SECTION("category", "classifier", true, category_keys,
+            "Requests that are like these examples, where no rule decides: the nearest example of "
+            "all categories counts."),
     SECTION("route", "", true, route_keys,
             "How requests of one kind are served; first match wins."),
     SECTION("match", "route", false, match_keys, "Which requests; all lists given must fit."),
     SECTION("cache", "route", false, route_cache_keys, "The route's cache policy."),
     SECTION("gate", "route", false, gate_keys,
             "What an answer must be like; what is not so counts as escalate_on says."),
+    SECTION("canary", "route", false, canary_keys,
+            "A tier on trial: a share of the requests begins with it."),
+    SECTION("shadow", "route", false, shadow_keys,
+            "A tier on trial: a share of the requests is asked of it as well; its answers are "
+            "judged and recorded, never sent. They are requests of the tenant \"farthing\"."),
     SECTION(
         "context", "route", true, context_keys,
         "A budget of one part of the input; its title is system, developer, history, retrieved, "

@@ -37,6 +37,11 @@ int loader_line(struct loader *l, cfg_t *section, const char *key) {
     return line > 0 ? line : 1; // a section that is not in the file
 }
 
+bool loader_is_present(const struct loader *l, cfg_t *section) {
+    char text[128];
+    return noted(l, line_key(text, sizeof text, section, "")) != 0;
+}
+
 int loader_item_line(struct loader *l, cfg_t *section, const char *key, size_t item) {
     char text[128];
     int line = noted(l, item_key(text, sizeof text, section, key, item));

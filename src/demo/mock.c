@@ -155,11 +155,27 @@ static void put_stream(const struct question *q, struct buffer *out) {
     BUFFER_LITERAL(out, "data: [DONE]\n\n");
 }
 
-static void put_embeddings(const struct question *q, struct buffer *out) {
-    BUFFER_LITERAL(out, "{\"object\":\"list\",\"data\":[{\"object\":\"embedding\",\"index\":0,\"embedding\":[");
+// Equal texts have equal vectors.
+static void put_vector(struct slice text, int64_t index, struct buffer *out) {
+    uint8_t digest[DIGEST_LEN];
+    digest_sha256(text, digest);
+    buffer_printf(out, "%s{\"object\":\"embedding\",\"index\":%lld,\"embedding\":[",
+                  index > 0 ? "," : "", (long long)index);
     for (int i = 0; i < 8; i++)
-        buffer_printf(out, "%s0.%03u", i > 0 ? "," : "", (unsigned)((q->seed >> (i * 7)) % 1000));
-    BUFFER_LITERAL(out, "]}],\"model\":");
+        buffer_printf(out, "%s0.%03u", i > 0 ? "," : "", 1 + digest[i] * 3u);
+    BUFFER_LITERAL(out, "]}");
+}
+
+static void put_embeddings(const struct mock *m, const struct question *q, struct buffer *out) {
+    json_ref input = json_get(m->doc, JSON_ROOT, SLICE("input"));
+    int64_t count = 0;
+    BUFFER_LITERAL(out, "{\"object\":\"list\",\"data\":[");
+    if (json_is(m->doc, input, JSON_ARRAY))
+        for (json_ref t = json_first(m->doc, input); t != JSON_NONE; t = json_next(m->doc, input, t))
+            put_vector(json_raw(m->doc, t), count++, out);
+    else if (input != JSON_NONE)
+        put_vector(json_raw(m->doc, input), count++, out);
+    BUFFER_LITERAL(out, "],\"model\":");
     json_quote(out, q->model);
     buffer_printf(out, ",\"usage\":{\"prompt_tokens\":%lld,\"total_tokens\":%lld}}",
                   (long long)q->input_tokens, (long long)q->input_tokens);
@@ -262,7 +278,7 @@ static void on_request(struct http_request *request, void *arg) {
     c->stream = q.stream && !q.embeddings && !q.responses;
     c->failing = slice_equal(q.model, SLICE("mock-flaky")) && m->flaky_count++ % 3 == 0;
     if (q.embeddings)
-        put_embeddings(&q, &c->whole);
+        put_embeddings(m, &q, &c->whole);
     else if (q.responses)
         put_response(&q, &c->whole);
     else if (c->stream)

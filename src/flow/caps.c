@@ -90,15 +90,6 @@ static bool check_window(struct exchange *x) {
 
 // ------------------------------------------------------------ context budgets
 
-static const char *const part_names[CONFIG_CONTEXT_PART_COUNT] = {
-    [CONFIG_CONTEXT_SYSTEM] = "system",
-    [CONFIG_CONTEXT_DEVELOPER] = "developer",
-    [CONFIG_CONTEXT_HISTORY] = "history",
-    [CONFIG_CONTEXT_RETRIEVED] = "retrieved",
-    [CONFIG_CONTEXT_TOOL_RESULTS] = "tool_results",
-    [CONFIG_CONTEXT_TOTAL] = "total",
-};
-
 static const struct metric_family context_family = {
     "farthing_context_over_budget_total",
     "Requests over a context budget of their route, by what was done.",
@@ -116,7 +107,7 @@ static void count_context(const struct exchange *x, const char *part, const char
 
 static bool refuse_context(struct exchange *x, const struct config_context *over,
                            const struct route_context *found) {
-    const char *part = part_names[over->part];
+    const char *part = config_context_part_name(over->part);
     count_context(x, part, "rejected");
     blame(x, "context");
     return exchange_refuse(
@@ -133,7 +124,8 @@ static void note_trimmed(struct exchange *x, const struct route_context_result *
     x->trimmed_messages = r->trimmed_messages;
     x->trimmed_tokens = r->trimmed_tokens;
     x->raw_input = scale_milli > 0 ? total * 1000 / scale_milli : total;
-    count_context(x, r->over != NULL ? part_names[r->over->part] : "history", "trimmed");
+    count_context(x, r->over != NULL ? config_context_part_name(r->over->part) : "history",
+                  "trimmed");
 }
 
 static int64_t smallest_context(const struct config_route *route) {
@@ -152,15 +144,17 @@ static bool apply_context(struct exchange *x) {
         return true; // no part is more than the whole
     int64_t scale = x->raw_input > 0 ? e.likely * 1000 / x->raw_input : 1000;
     struct route_context_result r;
+    const char *part;
     route_context_apply(x->route, x->endpoint, x->doc, scale, x->edits, &r);
     switch (r.verdict) {
     case ROUTE_CONTEXT_FITS:
         return true;
     case ROUTE_CONTEXT_WARNS:
-        count_context(x, part_names[r.over->part], "warned");
-        x->context_warning = arena_printf(
-            x->arena, "%s: about %lld of %lld tokens", part_names[r.over->part],
-            (long long)r.before.tokens[r.over->part], (long long)r.over->max_tokens);
+        part = config_context_part_name(r.over->part);
+        count_context(x, part, "warned");
+        x->context_warning =
+            arena_printf(x->arena, "%s: about %lld of %lld tokens", part,
+                         (long long)r.before.tokens[r.over->part], (long long)r.over->max_tokens);
         return true;
     case ROUTE_CONTEXT_TRIMMED:
         note_trimmed(x, &r, scale);
@@ -226,11 +220,6 @@ static void cap_output(struct exchange *x) {
         caps_lower_output(x, cap);
 }
 
-static struct slice effort_name(enum config_effort effort) {
-    static const char *const names[] = {"", "none", "minimal", "low", "medium", "high", "xhigh"};
-    return slice_of(names[effort]);
-}
-
 static struct slice quoted(struct exchange *x, struct slice text) {
     return text.len == 0 ? SLICE("null") : arena_printf(x->arena, "\"%.*s\"", SLICE_ARG(text));
 }
@@ -249,7 +238,7 @@ static void be_brief(struct exchange *x) {
             note_capped(x, "concise", SLICE("false"), SLICE("true"));
         x->added_input = estimate_text(text) + MESSAGE_TOKENS;
     }
-    struct slice ceiling = effort_name(x->route->max_reasoning_effort), before;
+    struct slice ceiling = slice_of(config_effort_name(x->route->max_reasoning_effort)), before;
     bool reasons = c->model != NULL && c->model->reasoning >= 0
                        ? c->model->reasoning == 1
                        : provider_model_reasons(sent_model(x));

@@ -159,7 +159,7 @@ static void ask_next(struct exchange *x, size_t next, struct slice violation) {
 // candidate_count: none.
 static size_t next_for(const struct exchange *x, enum config_escalation why) {
     // Nobody waits, or has had a part of another answer, or it is no model's affair.
-    bool can = x->request != NULL && !x->reply_begun && x->body_is_json &&
+    bool can = x->own == NULL && x->request != NULL && !x->reply_begun && x->body_is_json &&
                api_endpoint_is_cacheable(x->endpoint);
     return can && is_wanted(x, why) && chain_has_room(x) ? find_next(x, why) : x->candidate_count;
 }

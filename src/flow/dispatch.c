@@ -295,6 +295,7 @@ bool station_dispatch(struct exchange *x) {
 
 void dispatch_cancel(struct exchange *x, struct slice reason) {
     admit_leave(x);
+    vectors_leave(x);
     if (x->lookup != NULL)
         cache_lookup_cancel(x->lookup);
     x->lookup = NULL;

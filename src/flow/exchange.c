@@ -70,6 +70,7 @@ void exchange_leave(struct exchange *x) {
 }
 
 static void free_resources(struct exchange *x) {
+    vectors_leave(x);
     flow_give_doc(x->flow, x->doc);
     if (x->hit != NULL)
         cache_entry_release(x->hit);
@@ -157,6 +158,8 @@ static void on_reply_end(void *arg, enum http_end how) {
     struct exchange *x = arg;
     exchange_enter(x);
     input_keep_before_leaving(x);
+    if (how == HTTP_END_SENT)
+        shadow_follow(x);
     x->request = NULL;
     if (x->state != EXCHANGE_SETTLED) {
         if (how == HTTP_END_SHUTDOWN)
@@ -174,14 +177,15 @@ void exchange_count_inflight(struct exchange *x) {
     metric_add(x->inflight, 1);
 }
 
-static struct exchange *exchange_new(struct flow *f, struct http_request *request) {
+static struct exchange *exchange_new(struct flow *f, struct http_request *request,
+                                     const struct config *config, struct routing *routing) {
     struct arena *arena = arena_new(8 * 1024);
     struct exchange *x = arena_calloc(arena, sizeof *x);
     x->flow = f;
     x->request = request;
     x->arena = arena;
-    x->config = config_ref(f->config);
-    x->routing = routing_ref(f->routing);
+    x->config = config_ref(config);
+    x->routing = routing_ref(routing);
     x->n = 1;
     x->raw_input = x->output_cap = CONFIG_UNSET;
     x->remaining = CONFIG_UNSET;
@@ -196,13 +200,27 @@ static struct exchange *exchange_new(struct flow *f, struct http_request *reques
     return x;
 }
 
-void exchange_start(struct flow *f, struct http_request *request) {
-    struct exchange *x = exchange_new(f, request);
-    http_request_on_end(request, on_reply_end, x);
+static void start(struct exchange *x) {
+    http_request_on_end(x->request, on_reply_end, x);
     exchange_enter(x);
     if (tell(x, opening, FARTHING_COUNT(opening)))
         exchange_resume_after_admit(x);
     exchange_leave(x);
+}
+
+void exchange_start(struct flow *f, struct http_request *request) {
+    start(exchange_new(f, request, f->config, f->routing));
+}
+
+void exchange_start_own(const struct exchange *beside, struct http_request *request,
+                        const struct own_exchange *own) {
+    struct exchange *x = exchange_new(beside->flow, request, beside->config, beside->routing);
+    struct own_exchange *kept = arena_alloc(x->arena, sizeof *kept);
+    *kept = *own;
+    kept->of_request = arena_copy(x->arena, own->of_request);
+    kept->of_feature = arena_copy(x->arena, own->of_feature);
+    x->own = kept;
+    start(x);
 }
 
 bool exchange_refuse(struct exchange *x, enum api_error error, struct slice param, const char *fmt,

@@ -17,6 +17,8 @@
 #include "farthing/gate.h"
 #include "farthing/idempotency.h"
 #include "farthing/limits.h"
+#include "farthing/outcomes.h"
+#include "farthing/past.h"
 #include "farthing/provider.h"
 #include "farthing/route.h"
 #include "farthing/runs.h"
@@ -30,6 +32,7 @@ enum exchange_state {
     EXCHANGE_QUEUED,    // waits for a place of its tenant's
     EXCHANGE_RECALLING, // waits for the store's answer
     EXCHANGE_FOLLOWING, // waits for somebody else's purchase of the same
+    EXCHANGE_CLASSIFYING, // waits for its text's vector, some milliseconds
     EXCHANGE_RESERVING, // waits until what budgets granted is safe on disk
     EXCHANGE_BUYING,    // an attempt runs
     EXCHANGE_PAUSING,   // waits before the next attempt
@@ -86,6 +89,13 @@ struct attributes {
     struct slice route, tier, quality, cache, cache_ttl, max_cost, deadline_ms, priority;
 };
 
+// Of an exchange that Farthing starts itself, beside a client's.
+struct own_exchange {
+    const struct config_route *route; // that it takes; NULL: none
+    const struct config_tier *tier;   // of a shadow; NULL: it is none
+    struct slice of_route, of_request, of_tenant, of_feature; // the client's
+};
+
 struct exchange {
     struct flow *flow;
     struct http_request *request; // NULL once its on_end was called
@@ -101,6 +111,7 @@ struct exchange {
     struct slice id;
     struct json_doc *doc; // given back when the attempt's body is made
     bool body_is_json;
+    const struct own_exchange *own; // NULL: a client's
     struct attributes attributes;
     const struct config_tenant *tenant;
     struct slice client_key; // for passthrough providers
@@ -153,7 +164,12 @@ struct exchange {
     struct slice origin_provider, origin_model, origin_tier;
 
     // classify
+    struct classify_reading *reading; // signals and texts, while a vector is waited for
+    bool vector_is_asked;
+    struct http_request *asked_vector;     // under way, and wanted
+    const struct classify_vector *vector;  // NULL: none, or not in time
     const struct config_tier *first_tier; // NULL: the chain's first, or what the client named
+    bool is_canary;
     struct slice classifier_rule;
     struct slice signals; // JSON, for the row
 
@@ -225,6 +241,10 @@ struct exchange {
     struct provider_answer judged;
     bool judged_whole;
     bool rejected; // by its gate
+    struct outcome *outcomes; // what it said of each answer
+    size_t outcome_count;
+    const struct slice *prompt; // for the outcomes' file
+    size_t prompt_count;
     enum api_error error;
     int reply_status;
     struct api_usage usage;
@@ -246,6 +266,9 @@ struct exchange {
 // ---------------------------------------------------------------- exchange.c
 
 void exchange_start(struct flow *f, struct http_request *request);
+// One of Farthing's own, under the snapshot of the one beside which it is asked.
+void exchange_start_own(const struct exchange *beside, struct http_request *request,
+                        const struct own_exchange *own);
 // What it buys may serve others, and others' purchases it.
 static inline bool exchange_is_shared(const struct exchange *x) {
     return x->cacheable && x->cache_mode == CACHE_USE;
@@ -305,6 +328,8 @@ bool chain_refuse(struct exchange *x);
 enum config_escalation chain_reason_of_end(enum attempt_end end);
 enum config_escalation chain_reason_of_status(const struct exchange *x); // GATE_NONE: none
 const struct classifier *routing_classifier(const struct routing *r);
+// The vectors of the classifier's examples: by one of all loops, and not again at once.
+bool routing_may_ask_examples(struct routing *r, int64_t now_ms);
 const struct gate_book *routing_gates(const struct routing *r);
 // Documents keep their memory: taken from the loop's spare ones, and given back;
 // NULL is fine; flow.c.
@@ -388,6 +413,22 @@ bool identify_unblocked(struct exchange *x);
 void identify_for_the_row(struct exchange *x);
 // Removes the metadata twins from what goes upstream; identify.c.
 void attributes_strip(struct exchange *x, struct json_edits *edits);
+
+// ----------------------------------------------------- what Farthing asks itself
+
+// Asks its route's shadow tier the same, where there is one; when its client has its
+// answer; shadow.c.
+void shadow_follow(struct exchange *x);
+// Asks for the text's vector: true when it is waited for; vectors.c.
+bool vectors_ask(struct exchange *x, struct slice text);
+void vectors_leave(struct exchange *x); // it is not wanted any more
+
+// ------------------------------------------------------------------ outcome.c
+
+// What a gate said of an answer that is complete, or of its beginning.
+void outcome_note(struct exchange *x, bool ok, struct slice reason);
+void outcome_keep_prompt(struct exchange *x, const struct classify_texts *texts);
+void outcome_record(struct exchange *x);
 
 // ------------------------------------------------------------------- replies
 

@@ -44,8 +44,7 @@ static json_ref metadata_of(const struct exchange *x) {
     if (!x->body_is_json)
         return JSON_NONE;
     json_ref metadata = json_get(x->doc, JSON_ROOT, SLICE("metadata"));
-    return metadata != JSON_NONE && json_type_of(x->doc, metadata) == JSON_OBJECT ? metadata
-                                                                                 : JSON_NONE;
+    return json_is(x->doc, metadata, JSON_OBJECT) ? metadata : JSON_NONE;
 }
 
 static void read_headers(struct exchange *x) {
@@ -151,7 +150,9 @@ static bool valid_attributes(struct exchange *x) {
 static void find_tenant(struct exchange *x) {
     attributes_read(x);
     read_key(x);
-    x->tenant = tenant_identify(x->flow->tenants, x->has_client_key ? x->client_key_digest : NULL);
+    x->tenant = x->own != NULL ? x->config->own
+                               : tenant_identify(x->flow->tenants,
+                                                 x->has_client_key ? x->client_key_digest : NULL);
     if (x->tenant != NULL)
         exchange_count_inflight(x);
 }
@@ -163,7 +164,7 @@ void identify_for_the_row(struct exchange *x) {
 }
 
 bool identify_unblocked(struct exchange *x) {
-    if (!key_blocks_check(x->flow->shared.blocks, x->has_client_key ? x->client_key_digest : NULL,
+    if (x->own != NULL || !key_blocks_check(x->flow->shared.blocks, x->has_client_key ? x->client_key_digest : NULL,
                           x->tenant->name))
         return true;
     x->refused_by = SLICE("blocked");

@@ -8,7 +8,7 @@ static const char *state_name(enum exchange_state state) {
         [EXCHANGE_RECALLING] = "recalling", [EXCHANGE_FOLLOWING] = "following",
         [EXCHANGE_RESERVING] = "reserving", [EXCHANGE_BUYING] = "buying",
         [EXCHANGE_PAUSING] = "pausing",     [EXCHANGE_STREAMING] = "streaming",
-        [EXCHANGE_SETTLED] = "settled",
+        [EXCHANGE_CLASSIFYING] = "classifying", [EXCHANGE_SETTLED] = "settled",
     };
     return names[state];
 }

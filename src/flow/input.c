@@ -56,11 +56,11 @@ static bool is_client_tool(struct slice type) {
 
 static bool has_server_tools(const struct exchange *x) {
     json_ref tools = json_get(x->doc, JSON_ROOT, SLICE("tools"));
-    if (tools == JSON_NONE || json_type_of(x->doc, tools) != JSON_ARRAY)
+    if (!json_is(x->doc, tools, JSON_ARRAY))
         return false;
     for (json_ref t = json_first(x->doc, tools); t != JSON_NONE; t = json_next(x->doc, tools, t)) {
         json_ref type = json_get(x->doc, t, SLICE("type"));
-        if (type != JSON_NONE && json_type_of(x->doc, type) == JSON_STRING &&
+        if (json_is(x->doc, type, JSON_STRING) &&
             !is_client_tool(json_string(x->doc, type, x->arena)))
             return true;
     }

@@ -19,12 +19,9 @@ static void on_pause_over(evutil_socket_t fd, short what, void *arg) {
 // only where the provider has not taken them.
 static bool may_repeat(const struct exchange *x, enum attempt_end end, int status) {
     static const char *const idempotent[] = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS"}; // RFC 9110 9.2.2
-    for (size_t i = 0; i < FARTHING_COUNT(idempotent); i++)
-        if (slice_equal(x->sent.method, slice_of(idempotent[i])))
-            return true;
-    return x->endpoint != API_OTHER || end == ATTEMPT_CONNECT_FAILED ||
-           end == ATTEMPT_CONNECT_TIMEOUT || end == ATTEMPT_QUEUE_TIMEOUT ||
-           (end == ATTEMPT_OK && (status == 429 || status == 503));
+    return SLICE_IS_ONE_OF(x->sent.method, idempotent) || x->endpoint != API_OTHER ||
+           end == ATTEMPT_CONNECT_FAILED || end == ATTEMPT_CONNECT_TIMEOUT ||
+           end == ATTEMPT_QUEUE_TIMEOUT || (end == ATTEMPT_OK && (status == 429 || status == 503));
 }
 
 bool judge_retry(struct exchange *x, enum attempt_end end, int status) {
@@ -207,9 +204,12 @@ static bool rejects(struct exchange *x, const struct json_doc *answer) {
         return false;
     bool own_cap = x->asked.output_cap >= 0 && !x->output_lowered;
     struct gate_result result = gate_judge(x->gate, answer, own_cap, x->arena);
-    if (result.reason == GATE_NONE)
+    bool is_good = result.reason == GATE_NONE;
+    struct slice reason = is_good ? SLICE_NONE : slice_of(gate_reason_name(result.reason));
+    outcome_note(x, is_good, reason);
+    if (is_good)
         return false;
-    dispatch_note_reason(x, slice_of(gate_reason_name(result.reason)));
+    dispatch_note_reason(x, reason);
     x->rejected = true; // the chain's last answer is given all the same, and not kept
     return chain_next(x, result.reason, result.violation);
 }

@@ -8,7 +8,7 @@ enum { MODEL_BYTES_MAX = 256 }; // it stands in rows, labels and a header; no pr
 
 static bool read_model(struct exchange *x) {
     json_ref model = x->body_is_json ? json_get(x->doc, JSON_ROOT, SLICE("model")) : JSON_NONE;
-    if (model != JSON_NONE && json_type_of(x->doc, model) == JSON_STRING)
+    if (json_is(x->doc, model, JSON_STRING))
         x->requested_model = arena_copy(x->arena, json_string(x->doc, model, x->arena));
     if (x->requested_model.len > MODEL_BYTES_MAX) {
         x->requested_model = SLICE_NONE;
@@ -57,7 +57,12 @@ bool normalize_permits(const struct config_tenant *tenant, const struct config_r
 }
 
 static bool find_route(struct exchange *x) {
-    const struct attributes *a = &x->attributes;
+    struct attributes *a = &x->attributes;
+    if (x->own != NULL) { // chosen already
+        x->route = x->own->route;
+        a->tier = x->own->tier != NULL ? x->own->tier->name : SLICE_NONE;
+        return true;
+    }
     bool overrides = a->route.len > 0 || a->tier.len > 0;
     if (overrides && !x->tenant->may_override_route)
         return exchange_refuse(x, API_ERROR_ROUTE_FORBIDDEN, SLICE_NONE,

@@ -27,20 +27,13 @@ struct price_book *price_book_new(const struct config *config, struct prices *pr
     return b;
 }
 
-static void forget_steps(struct page *page) {
-    while (page->price.above != NULL) {
-        struct price *step = (struct price *)(uintptr_t)page->price.above;
-        page->price.above = step->above;
-        free(step);
-    }
-}
-
 static void free_pages(struct table *pages) {
     size_t cursor = 0;
     struct slice key;
-    void *page;
-    while (table_next(pages, &cursor, &key, &page)) {
-        forget_steps(page);
+    void *value;
+    while (table_next(pages, &cursor, &key, &value)) {
+        struct page *page = value;
+        price_free_steps(&page->price);
         free(page);
     }
     table_free(pages);
@@ -50,45 +43,10 @@ void price_book_free(struct price_book *b) {
     if (b == NULL)
         return;
     free_pages(b->pages);
-    forget_steps(&b->scratch);
+    price_free_steps(&b->scratch.price);
     prices_unref(b->prices);
     config_unref(b->config);
     free(b);
-}
-
-static struct slice host_of(struct slice url) {
-    ptrdiff_t scheme = slice_find(url, SLICE("://"));
-    struct slice rest = slice_from(url, scheme < 0 ? 0 : (size_t)scheme + 3);
-    size_t n = 0;
-    while (n < rest.len && rest.ptr[n] != '/' && rest.ptr[n] != ':')
-        n++;
-    return slice_make(rest.ptr, n);
-}
-
-static void override(int64_t *price, int64_t said) {
-    if (said != CONFIG_UNSET)
-        *price = said;
-}
-
-// What the file says stands over the catalogue's, price by price and at every
-// length of context: an operator who states a price states what they pay.
-static void apply_own_prices(struct price *price, const struct config_model *m) {
-    override(&price->input, m->input_price);
-    override(&price->cached_input, m->cached_input_price);
-    override(&price->cache_write, m->cache_write_price);
-    if (m->cache_write_price != CONFIG_UNSET)
-        price->cache_write_1h = m->cache_write_price;
-    override(&price->output, m->output_price);
-    override(&price->reasoning, m->reasoning_price);
-}
-
-static void own_steps(struct price *price, const struct config_model *m) {
-    for (; price->above != NULL; price = (struct price *)(uintptr_t)price->above) {
-        struct price *step = base_alloc(sizeof *step);
-        *step = *price->above;
-        apply_own_prices(step, m);
-        price->above = step;
-    }
 }
 
 static void look_up(struct price_book *b, const struct route_candidate *c,
@@ -104,18 +62,17 @@ static void look_up(struct price_book *b, const struct route_candidate *c,
     page->minute = now_ms / 60000;
     page->price = (struct price){-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, NULL};
     page->known = b->prices != NULL &&
-                  prices_find(b->prices, c->provider->name, host_of(c->provider->base_url),
+                  prices_find(b->prices, c->provider->name, price_host(c->provider->base_url),
                               c->upstream_model, service_tier, now_ms, &page->price);
     page->known = page->known || m->input_price != CONFIG_UNSET || m->output_price != CONFIG_UNSET;
-    apply_own_prices(&page->price, m);
-    own_steps(&page->price, m);
+    price_override(&page->price, m);
 }
 
 const struct price *price_book_find(struct price_book *b, const struct config *config,
                                     const struct route_candidate *c, struct slice service_tier) {
     int64_t now_ms = clock_wall_ms();
     if (config != b->config) { // an exchange older than the reload
-        forget_steps(&b->scratch);
+        price_free_steps(&b->scratch.price);
         look_up(b, c, service_tier, now_ms, &b->scratch);
         return b->scratch.known ? &b->scratch.price : NULL;
     }
@@ -133,7 +90,7 @@ const struct price *price_book_find(struct price_book *b, const struct config *c
         look_up(b, c, service_tier, now_ms, page);
         table_put(b->pages, buffer_slice(&key), page);
     } else if (page->minute != now_ms / 60000) {
-        forget_steps(page);
+        price_free_steps(&page->price);
         look_up(b, c, service_tier, now_ms, page);
     }
     buffer_free(&key);

@@ -139,20 +139,15 @@ static struct slice without_sender(struct exchange *x, struct slice answer) {
 
 static bool was_cut(const struct exchange *x) {
     static const char *const words[] = {"length", "max_tokens", "max_output_tokens", "incomplete"};
-    for (size_t i = 0; i < FARTHING_COUNT(words); i++)
-        if (slice_equal(x->judged.finish_reason, slice_of(words[i])))
-            return true;
-    return false;
+    return SLICE_IS_ONE_OF(x->judged.finish_reason, words);
 }
 
 // What is given, and was paid for, but is no answer to keep for others: cut off
 // by its cap, or begun in the background. It is the result of its key all the same.
 static bool is_partial_result(const struct exchange *x) {
     static const char *const words[] = {"length", "content_filter", "queued", "in_progress"};
-    for (size_t i = 0; i < FARTHING_COUNT(words); i++)
-        if (slice_equal(x->judged.finish_reason, slice_of(words[i])))
-            return x->endpoint == API_RESPONSES && x->status == 200;
-    return false;
+    return x->endpoint == API_RESPONSES && x->status == 200 &&
+           SLICE_IS_ONE_OF(x->judged.finish_reason, words);
 }
 
 struct cache_answer recall_head_of(const struct exchange *x) {

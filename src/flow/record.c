@@ -98,7 +98,8 @@ static void fill_savings(const struct exchange *x, struct cost_row *row) {
     }
     if (!x->cost_known || x->usage_source == LEDGER_USAGE_NONE)
         return;
-    fill_baseline(x, row);
+    if (x->own == NULL) // what nobody asked for saves nothing
+        fill_baseline(x, row);
     if (x->usage.cached_tokens == 0 && x->trimmed_tokens == 0)
         return;
     const struct price *price = price_book_find(
@@ -123,6 +124,27 @@ static enum ledger_usage_source source_of_all(const struct exchange *x) {
     return rejected_only ? LEDGER_USAGE_PROVIDER : x->usage_source;
 }
 
+static bool is_shadow(const struct exchange *x) {
+    return x->own != NULL && x->own->tier != NULL;
+}
+
+static struct slice experiment_of(const struct exchange *x) {
+    if (is_shadow(x))
+        return SLICE(LEDGER_SHADOW);
+    return x->is_canary ? SLICE(LEDGER_CANARY) : SLICE_NONE;
+}
+
+static struct slice route_of(const struct exchange *x) {
+    if (x->own != NULL)
+        return x->own->of_route;
+    return x->route != NULL ? x->route->name : SLICE_NONE;
+}
+
+// A shadow's answer is nobody's: all that it is for is to be judged.
+static bool is_success(const struct exchange *x) {
+    return x->error == API_ERROR_NONE && x->reply_status < 400 && !(is_shadow(x) && x->rejected);
+}
+
 static int64_t ms_between(uint64_t from_ns, uint64_t to_ns) {
     return (int64_t)((to_ns - from_ns) / 1000000u);
 }
@@ -135,6 +157,8 @@ void station_record(struct exchange *x) {
     run_leave(&x->run);
     join_leave(x);
     repeat_release(x); // after the seat
+    vectors_leave(x);
+    outcome_record(x);
     // What was paid was paid for the last attempt.
     if (x->attempt_count > 0 && x->usage_source != LEDGER_USAGE_NONE) {
         x->attempts[x->attempt_count - 1].cost_known = x->cost_known;
@@ -157,14 +181,14 @@ void station_record(struct exchange *x) {
         .user_id = a->user,
         .run_id = a->run,
         .step_id = a->step,
-        .route = x->route != NULL ? x->route->name : SLICE_NONE,
+        .route = route_of(x),
         .prompt_version = a->prompt_version,
         .requested_model = x->requested_model,
         .endpoint = x->endpoint,
         .stream = x->stream,
         .status = x->reply_status,
         .error_code = slice_of(api_error_info(x->error)->code),
-        .success = x->error == API_ERROR_NONE && x->reply_status < 400,
+        .success = is_success(x),
         .finish_reason = x->judged.finish_reason,
         .usage = usage_of_all(x),
         .usage_source = source_of_all(x),
@@ -176,6 +200,8 @@ void station_record(struct exchange *x) {
         .cache = record_cache_word(x),
         .classifier_rule = x->classifier_rule,
         .signals = x->signals,
+        .experiment = experiment_of(x),
+        .shadow_of = is_shadow(x) ? x->own->of_request : SLICE_NONE,
         .ended_by = ender_word(x->ended_by),
         .refused_by = x->refused_by,
         .queued_for = x->queued_for,

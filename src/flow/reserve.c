@@ -49,7 +49,7 @@ static int64_t times(int64_t tokens, int64_t n) {
 // request that leaves it out is its account's affair, and not known here.
 static struct slice asked_service_tier(const struct exchange *x) {
     json_ref tier = json_get(x->doc, JSON_ROOT, SLICE("service_tier"));
-    if (tier == JSON_NONE || json_type_of(x->doc, tier) != JSON_STRING ||
+    if (!json_is(x->doc, tier, JSON_STRING) ||
         json_string_is(x->doc, tier, SLICE("standard_only"))) // Anthropic's word for the usual
         return SLICE_NONE;
     return json_string(x->doc, tier, x->arena);

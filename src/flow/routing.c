@@ -11,6 +11,7 @@ struct routing {
     const struct config *config;
     struct classifier *classifier;
     struct gate_book *gates;
+    _Atomic int64_t examples_from_ms; // clock_mono_ms, when their vectors may be asked for
 };
 
 struct routing *routing_new(const struct config *config, struct buffer *messages) {
@@ -50,6 +51,13 @@ void routing_unref(struct routing *r) {
 
 const struct classifier *routing_classifier(const struct routing *r) {
     return r->classifier;
+}
+
+bool routing_may_ask_examples(struct routing *r, int64_t now_ms) {
+    enum { AGAIN_MS = 60 * 1000 };
+    int64_t from = atomic_load(&r->examples_from_ms);
+    return now_ms >= from &&
+           atomic_compare_exchange_strong(&r->examples_from_ms, &from, now_ms + AGAIN_MS);
 }
 
 const struct gate_book *routing_gates(const struct routing *r) {

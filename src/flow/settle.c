@@ -36,10 +36,7 @@ static bool counts_too_little(const struct exchange *x) {
 // usage of what was paid for when it was made.
 static bool only_reads(const struct exchange *x) {
     static const char *const reading[] = {"GET", "HEAD", "DELETE", "OPTIONS"};
-    for (size_t i = 0; i < FARTHING_COUNT(reading); i++)
-        if (slice_equal(x->sent.method, slice_of(reading[i])))
-            return true;
-    return false;
+    return SLICE_IS_ONE_OF(x->sent.method, reading);
 }
 
 bool settle_has_bought(const struct exchange *x) {

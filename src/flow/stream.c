@@ -93,33 +93,6 @@ static void write_summary(struct exchange *x) {
     buffer_free(&line);
 }
 
-// What the events so far say, as a gate judges a beginning.
-static struct slice text_so_far(struct exchange *x) {
-    struct buffer text = {0};
-    struct slice rest = buffer_slice(&x->held), line;
-    struct json_doc *doc = json_doc_new();
-    struct error err;
-    while (slice_split(&rest, '\n', &line)) {
-        if (!slice_starts_with(line, SLICE("data:")) ||
-            !json_parse(doc, slice_trim(slice_from(line, 5)), NULL, &err))
-            continue;
-        json_ref choice = json_at(doc, json_get(doc, JSON_ROOT, SLICE("choices")), 0);
-        json_ref delta = json_get(doc, choice != JSON_NONE ? choice : JSON_ROOT, SLICE("delta"));
-        const json_ref places[] = {json_get(doc, delta, SLICE("content")),
-                                   json_get(doc, delta, SLICE("text")),
-                                   json_get(doc, choice, SLICE("text")), delta};
-        for (size_t i = 0; i < FARTHING_COUNT(places); i++)
-            if (places[i] != JSON_NONE && json_type_of(doc, places[i]) == JSON_STRING) {
-                buffer_append(&text, json_string(doc, places[i], x->arena));
-                break;
-            }
-    }
-    json_doc_free(doc);
-    struct slice found = arena_copy(x->arena, buffer_slice(&text));
-    buffer_free(&text);
-    return found;
-}
-
 static void note_first_token(struct exchange *x) {
     if (x->first_token_ns == 0 && provider_stream_state(x->reader)->first_token)
         x->first_token_ns = clock_mono_ns();
@@ -140,6 +113,7 @@ static void reject(struct exchange *x, const struct gate_result *result) {
     settle_stream(x); // as far as it came
     dispatch_cancel(x, slice_of(gate_reason_name(result->reason)));
     x->rejected = true;
+    outcome_note(x, false, slice_of(gate_reason_name(result->reason)));
     const struct attempt_result over = {.end = ATTEMPT_TOTAL_TIMEOUT};
     if (!chain_next(x, result->reason, result->violation))
         judge_unanswered(x, &over); // its deadline, a moment ago
@@ -152,7 +126,8 @@ static void judge_head(struct exchange *x) {
     if (x->gate == NULL || x->route->gate_streams != CONFIG_GATE_HEAD ||
         bytes / 4 < x->route->gate_head_tokens)
         return;
-    struct gate_result result = gate_judge_text(x->gate, text_so_far(x), x->arena);
+    struct slice text = provider_stream_text(buffer_slice(&x->held), x->arena);
+    struct gate_result result = gate_judge_text(x->gate, text, x->arena);
     if (result.reason != GATE_NONE && chain_goes_on(x, result.reason))
         reject(x, &result);
     else

@@ -72,6 +72,12 @@ struct http_request {
     void (*on_drain)(void *arg);
     void *on_drain_arg;
     struct http_request *next_over;
+    bool is_own; // no connection brought it; own.c
+    int own_status;
+    struct buffer answer;
+    http_on_answer *on_answer;
+    void *on_answer_arg;
+    struct http_request *next_own, *previous_own; // of the server's
 };
 
 struct listener {
@@ -94,6 +100,7 @@ struct http_server {
     bool draining; // no new connections
     bool ending;   // being freed
     struct http_request *over, **over_tail;
+    struct http_request *own; // requests of the process's own that are not over
     struct event *deferred;
     struct event *sweep;
     bool sweeping;
@@ -153,6 +160,14 @@ void request_free(struct http_request *r);
 void request_over(struct http_request *r, enum http_end how); // on_end comes later
 void request_all_sent(struct http_request *r); // what was given is with the kernel
 void request_drained(struct http_request *r);
+
+// own.c: what http_reply and its sisters do for a request of the process's own
+void own_reply(struct http_request *r, int status, struct slice body);
+void own_begin(struct http_request *r, int status);
+void own_write(struct http_request *r, struct slice data);
+void own_end(struct http_request *r, bool whole);
+void own_tell(struct http_request *r); // it is over
+void own_end_all(struct http_server *s);
 
 // reply.c
 void reply_refusal(struct conn *c, const struct scan_refusal *refusal);

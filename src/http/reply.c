@@ -106,6 +106,8 @@ static bool is_bodyless(const struct http_request *r, int status) {
 
 void http_reply(struct http_request *r, int status, const struct api_header *headers,
                 size_t header_count, struct slice body) {
+    if (r->is_own)
+        own_reply(r, status, body);
     if (r->conn == NULL || r->reply != REPLY_NONE)
         return;
     struct buffer *head = begin_head(r, status, headers, header_count);
@@ -139,6 +141,8 @@ void http_reply_error(struct http_request *r, enum api_error error, int status_o
 
 void http_reply_begin(struct http_request *r, int status, const struct api_header *headers,
                       size_t header_count) {
+    if (r->is_own)
+        own_begin(r, status);
     if (r->conn == NULL || r->reply != REPLY_NONE)
         return;
     r->bodyless_reply = is_bodyless(r, status);
@@ -154,6 +158,8 @@ void http_reply_begin(struct http_request *r, int status, const struct api_heade
 }
 
 bool http_reply_write(struct http_request *r, struct slice data) {
+    if (r->is_own)
+        own_write(r, data);
     if (r->conn == NULL || r->reply != REPLY_STREAM || data.len == 0 || r->bodyless_reply)
         return true;
     if (r->chunked_reply) {
@@ -185,11 +191,15 @@ static void end_reply(struct http_request *r, enum reply_state state) {
 }
 
 void http_reply_finish(struct http_request *r) {
+    if (r->is_own)
+        own_end(r, true);
     if (r->conn != NULL && r->reply == REPLY_STREAM)
         end_reply(r, REPLY_WHOLE);
 }
 
 void http_reply_abort(struct http_request *r) {
+    if (r->is_own)
+        own_end(r, false);
     if (r->conn == NULL || r->reply >= REPLY_WHOLE)
         return;
     r->conn->closes = true;

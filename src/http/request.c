@@ -23,6 +23,7 @@ struct http_request *request_new(struct conn *c, struct slice head,
 
 void request_free(struct http_request *r) {
     buffer_free(&r->body);
+    buffer_free(&r->answer);
     arena_free(r->arena);
 }
 

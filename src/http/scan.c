@@ -11,9 +11,8 @@ static enum scan_verdict check_method(struct slice method, struct scan_refusal *
     static const char *const known[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
     if (!scan_is_token(method))
         return bad(r, "The method is not valid.");
-    for (size_t i = 0; i < FARTHING_COUNT(known); i++)
-        if (slice_equal(method, slice_of(known[i])))
-            return SCAN_DONE;
+    if (SLICE_IS_ONE_OF(method, known))
+        return SCAN_DONE;
     if (slice_equal(method, SLICE("CONNECT")) || slice_equal(method, SLICE("TRACE")))
         return scan_refuse(r, API_ERROR_METHOD_NOT_ALLOWED, 405, "This method is not served.");
     return bad(r, "The method is not known.");

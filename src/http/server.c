@@ -16,6 +16,8 @@ static void finish_request(struct http_request *r) {
     r->server->active--;
     if (r->on_end != NULL)
         r->on_end(r->on_end_arg, r->how);
+    if (r->is_own)
+        own_tell(r);
     struct conn *c = r->conn;
     request_free(r);
     if (c != NULL)
@@ -140,6 +142,7 @@ void http_server_free(struct http_server *s) {
     listen_close(s);
     while (s->conns != NULL)
         conn_close(s->conns);
+    own_end_all(s);
     on_deferred(-1, 0, s);
     event_free(s->deferred);
     event_free(s->sweep);

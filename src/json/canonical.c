@@ -153,7 +153,7 @@ static void sort_members(struct member *m, size_t count) {
 
 static struct slice name_of(struct walk *w, json_ref key) {
     if ((w->doc->nodes[key].flags & NODE_ESCAPES) == 0)
-        return json_inner(w->doc, key);
+        return json_between_quotes(w->doc, key);
     if (w->arena == NULL)
         w->arena = arena_new(1024);
     return json_string(w->doc, key, w->arena);

@@ -28,8 +28,8 @@ struct json_doc {
     uint32_t stack_cap;
 };
 
-// A string's bytes between its quotes, escapes and all.
-static inline struct slice json_inner(const struct json_doc *doc, json_ref ref) {
+// The bytes of a string between its quotes, escapes and all.
+static inline struct slice json_between_quotes(const struct json_doc *doc, json_ref ref) {
     const struct json_node *n = &doc->nodes[ref];
     return slice_make(doc->text.ptr + n->start + 1, n->end - n->start - 2);
 }

@@ -133,21 +133,6 @@ static size_t end_of(const struct cutting *c, json_ref ref) {
     return c->e->doc->nodes[ref].end;
 }
 
-static struct slice joined(struct arena *arena, const struct slice *parts, size_t count) {
-    size_t len = 0, at = 0;
-    for (size_t i = 0; i < count; i++)
-        len += parts[i].len;
-    char *out = arena_alloc(arena, len);
-    for (size_t i = 0; i < count; i++) {
-        if (parts[i].len > 0)
-            memcpy(out + at, parts[i].ptr, parts[i].len);
-        at += parts[i].len;
-    }
-    return slice_make(out, len);
-}
-#define JOINED(arena, ...)                                                                         \
-    joined((arena), (struct slice[]){__VA_ARGS__}, FARTHING_COUNT(((struct slice[]){__VA_ARGS__})))
-
 // The edits of one container stand together: [first, last) of the sorted list.
 static size_t group_end(const struct json_edits *e, size_t first) {
     size_t last = first + 1;
@@ -193,7 +178,7 @@ static void cut_object(struct cutting *c, size_t first, size_t last) {
             continue;
         struct slice comma = survivor ? SLICE(",") : SLICE_NONE;
         cut(c, object_end, object_end,
-            JOINED(c->e->arena, comma, edits[next].name, SLICE(":"), edits[next].raw),
+            ARENA_JOIN(c->e->arena, comma, edits[next].name, SLICE(":"), edits[next].raw),
             edits[next].order);
         survivor = true;
     }
@@ -221,7 +206,7 @@ static void cut_array(struct cutting *c, size_t first, size_t last) {
             continue;
         for (; insertion < last && edits[insertion].at <= r; insertion++)
             cut(c, pending_from, pending_from,
-                JOINED(c->e->arena, edits[insertion].raw, SLICE(",")), insertion);
+                ARENA_JOIN(c->e->arena, edits[insertion].raw, SLICE(",")), insertion);
         if (pending_from < start_of(c, r))
             cut(c, pending_from, start_of(c, r), SLICE_NONE, SIZE_MAX);
         survivor = true;
@@ -232,7 +217,7 @@ static void cut_array(struct cutting *c, size_t first, size_t last) {
     for (; insertion < last; insertion++) {
         struct slice comma = survivor ? SLICE(",") : SLICE_NONE;
         size_t at = end_of(c, array) - 1;
-        cut(c, at, at, JOINED(c->e->arena, comma, edits[insertion].raw), insertion);
+        cut(c, at, at, ARENA_JOIN(c->e->arena, comma, edits[insertion].raw), insertion);
         survivor = true;
     }
 }
@@ -281,7 +266,7 @@ static struct slice put_together(struct cutting *c) {
         at = k->to;
     }
     parts[count++] = slice_from(text, at);
-    return joined(c->e->arena, parts, count);
+    return arena_join(c->e->arena, parts, count);
 }
 
 struct slice json_edits_apply(struct json_edits *e) {

@@ -9,6 +9,10 @@ enum json_type json_type_of(const struct json_doc *doc, json_ref ref) {
     return (enum json_type)doc->nodes[ref].type;
 }
 
+bool json_is(const struct json_doc *doc, json_ref ref, enum json_type type) {
+    return ref != JSON_NONE && ref < doc->count && doc->nodes[ref].type == (uint8_t)type;
+}
+
 struct slice json_raw(const struct json_doc *doc, json_ref ref) {
     const struct json_node *n = &doc->nodes[ref];
     return slice_make(doc->text.ptr + n->start, n->end - n->start);

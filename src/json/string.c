@@ -1,11 +1,14 @@
 // Decoding strings.
 #include "escape.h"
 
+struct slice json_inner(const struct json_doc *doc, json_ref ref) {
+    bool is_string = ref < doc->count && doc->nodes[ref].type == JSON_STRING;
+    return is_string ? json_between_quotes(doc, ref) : SLICE_NONE;
+}
+
 struct slice json_string(const struct json_doc *doc, json_ref ref, struct arena *arena) {
-    if (ref >= doc->count || doc->nodes[ref].type != JSON_STRING)
-        return SLICE_NONE;
     struct slice inner = json_inner(doc, ref);
-    if ((doc->nodes[ref].flags & NODE_ESCAPES) == 0)
+    if (inner.ptr == NULL || (doc->nodes[ref].flags & NODE_ESCAPES) == 0)
         return inner;
     char *out = arena_alloc(arena, inner.len); // an escape is never shorter than what it means
     size_t n = 0;
@@ -24,9 +27,9 @@ struct slice json_string(const struct json_doc *doc, json_ref ref, struct arena 
 }
 
 bool json_string_is(const struct json_doc *doc, json_ref ref, struct slice text) {
-    if (ref >= doc->count || doc->nodes[ref].type != JSON_STRING)
-        return false;
     struct slice inner = json_inner(doc, ref);
+    if (inner.ptr == NULL)
+        return false;
     if ((doc->nodes[ref].flags & NODE_ESCAPES) == 0)
         return slice_equal(inner, text);
     size_t n = 0;

@@ -1,216 +1,106 @@
-// Writing rows down: loops append lines to one shared buffer (a copy under a
-// small lock), one thread takes it some twenty times a second and hands it to
-// the journal and to the cost log.
-//
-// What the log cannot take (full disk) is kept up to a bound and tried again,
-// then dropped and counted; traffic never waits for it.
+// Cost rows: made to lines, and handed to the thread that writes them to the
+// journal and to the cost log; and told to the metrics.
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "catch_up.h"
-#include "cost_log.h"
+#include "line_writer.h"
 #include "row.h"
+#include "savings.h"
 
 enum {
-    BATCH_PAUSE_MS = 50,
-    RETRY_PAUSE_MS = 500, // when no rows come, but some wait for a disk
-    WAKE_BYTES = 256 * 1024,
-    KEPT_BYTES = 1 << 20, // a burst's memory is given back
     QUEUE_BYTES_DEFAULT = 64 << 20,
     WARNED_MODELS_MAX = 256,
 };
 
+static const struct metric_family errors_family = {
+    "farthing_cost_log_errors_total", "Writes to the cost log that failed.", METRIC_COUNTER,
+    {0}, 0, 0, 0, 0};
 static const struct metric_family dropped_family = {
     "farthing_cost_rows_dropped_total", "Cost rows that could not be written.", METRIC_COUNTER,
     {0}, 0, 0, 0, 0};
+static const struct line_kind cost_log_kind = {"cost log", "rows", 0640, &errors_family,
+                                               &dropped_family};
 
 struct ledger {
-    struct cost_log log; // the thread's; without a path: no cost log
-    struct store_journal *journal;
-    size_t queue_bytes;
-
-    pthread_t thread;
-    pthread_mutex_t lock;   // what follows, up to the counters
-    pthread_cond_t wake;    // for the thread
-    pthread_cond_t flushed; // for those who wait for it
-    struct buffer incoming;
-    int64_t incoming_rows;
-    bool asleep; // the thread waits for a first row
-    bool stopping, reopen;
-    uint64_t flush_asked, flush_done; // tickets
-
-    _Atomic int64_t rows, dropped, written_unlogged;
+    struct line_writer *writer;
+    struct store *store;           // NULL: no tables
+    struct store_journal *journal; // of the table `requests`
+    struct savings *savings;
+    _Atomic int64_t rows;
 
     pthread_mutex_t warned_lock;
     struct table *warned; // models whose price is not known
 };
 
-// ----------------------------------------------------------------- the thread
+// ---------------------------------------------------------------------- lives
 
-static void drop(struct ledger *l, int64_t rows) {
-    atomic_fetch_add(&l->dropped, rows);
-    metric_add(metric_plain(&dropped_family), rows);
-}
-
-static void write_batch(struct ledger *l, struct buffer *batch, int64_t rows) {
-    if (l->journal != NULL && batch->len > 0)
-        store_journal_append(l->journal, buffer_slice(batch));
-    if (l->log.path == NULL) {
-        atomic_fetch_add(&l->written_unlogged, rows);
-        return;
-    }
-    if (!cost_log_take(&l->log, batch, l->queue_bytes))
-        drop(l, rows);
-    cost_log_write(&l->log);
-}
-
-// False when the time was over.
-static bool wait_ms(struct ledger *l, const struct timespec *from, long ms) {
-    struct timespec until = *from;
-    until.tv_nsec += ms * 1000000L;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_nsec -= 1000000000L;
-        until.tv_sec++;
-    }
-    return pthread_cond_timedwait(&l->wake, &l->lock, &until) == 0;
-}
-
-static bool is_urgent(const struct ledger *l) {
-    return l->stopping || l->reopen || l->flush_asked != l->flush_done ||
-           l->incoming.len >= WAKE_BYTES;
-}
-
-static void wait_for_rows(struct ledger *l) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    l->asleep = true;
-    while (l->incoming.len == 0 && !is_urgent(l)) {
-        if (l->log.waiting.len == 0)
-            pthread_cond_wait(&l->wake, &l->lock);
-        else if (!wait_ms(l, &now, RETRY_PAUSE_MS))
-            break;
-    }
-    l->asleep = false;
-    // Gather a little: one write for many rows.
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    while (l->incoming.len > 0 && !is_urgent(l) && wait_ms(l, &now, BATCH_PAUSE_MS))
-        continue;
-}
-
-// One round: takes what came and writes it. False when it was the last.
-static bool write_round(struct ledger *l, struct buffer *batch) {
-    pthread_mutex_lock(&l->lock);
-    wait_for_rows(l);
-    struct buffer taken = l->incoming;
-    l->incoming = *batch; // the two change places
-    *batch = taken;
-    int64_t rows = l->incoming_rows;
-    l->incoming_rows = 0;
-    bool stop = l->stopping, reopen = l->reopen;
-    uint64_t ticket = l->flush_asked;
-    l->reopen = false;
-    pthread_mutex_unlock(&l->lock);
-
-    if (l->log.path != NULL)
-        cost_log_follow(&l->log, reopen);
-    write_batch(l, batch, rows);
-    buffer_clear(batch);
-    if (batch->cap > KEPT_BYTES)
-        buffer_free(batch);
-
-    pthread_mutex_lock(&l->lock);
-    l->flush_done = ticket;
-    pthread_cond_broadcast(&l->flushed);
-    pthread_mutex_unlock(&l->lock);
-    return !stop;
-}
-
-static void *writer(void *arg) {
+static void on_batch(void *arg, struct slice lines) {
     struct ledger *l = arg;
-    struct buffer batch = {0};
-    while (write_round(l, &batch))
-        continue;
-    int64_t lost = cost_log_rows_waiting(&l->log);
-    if (lost > 0) {
-        log_write(LOG_ERROR, "cost log: %lld rows could not be written", (long long)lost);
-        drop(l, lost);
-    }
-    buffer_free(&batch);
-    return NULL;
-}
-
-// Signals are the main thread's affair, and one of them is about this thread's
-// own work: a write over RLIMIT_FSIZE is to fail, not to end the process.
-static bool start_thread(struct ledger *l) {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int code = pthread_create(&l->thread, NULL, writer, l);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return code == 0;
-}
-
-// -------------------------------------------------------------------- public
-
-static void init_locks(struct ledger *l) {
-    pthread_condattr_t monotonic; // a clock that is set must not hold rows back
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&l->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    pthread_cond_init(&l->flushed, NULL);
-    pthread_mutex_init(&l->lock, NULL);
-    pthread_mutex_init(&l->warned_lock, NULL);
+    if (l->journal != NULL)
+        store_journal_append(l->journal, lines);
 }
 
 static void ledger_free(struct ledger *l) {
-    cost_log_close(&l->log);
-    buffer_free(&l->incoming);
-    pthread_mutex_destroy(&l->lock);
+    line_writer_close(l->writer);
+    savings_free(l->savings);
     pthread_mutex_destroy(&l->warned_lock);
-    pthread_cond_destroy(&l->wake);
-    pthread_cond_destroy(&l->flushed);
     table_free(l->warned);
     free(l);
 }
 
-static bool open_sinks(struct ledger *l, const struct ledger_options *options, struct error *err) {
+static bool open_log(struct ledger *l, const struct ledger_options *options, struct error *err) {
+    l->writer = line_writer_open(&(struct line_writer_options){
+        .kind = &cost_log_kind,
+        .path = options->cost_log,
+        .queue_bytes = options->queue_bytes > 0 ? options->queue_bytes : QUEUE_BYTES_DEFAULT,
+        .batch = on_batch,
+        .arg = l,
+    });
+    return l->writer != NULL || error_set(err, "cannot open the cost log \"%s\": %s",
+                                          options->cost_log, strerror(errno));
+}
+
+static bool open_journal(struct ledger *l, const struct ledger_options *options,
+                         struct error *err) {
     const char *path = options->cost_log;
-    if (path != NULL && path[0] != '\0' && !cost_log_open(&l->log, path))
-        return error_set(err, "cannot open the cost log \"%s\": %s", path, strerror(errno));
-    if (options->store == NULL)
-        return true;
     size_t count;
     const struct store_column *columns = cost_row_columns(&count);
     struct error inner;
+    if (options->store == NULL)
+        return true;
     l->journal = store_journal_open(options->store, "requests", columns, count, &inner);
     if (l->journal == NULL)
         return error_set(err, "cannot make the table \"requests\": %s", inner.text);
-    if (l->log.path != NULL && !l->log.is_stdout)
+    if (path != NULL && path[0] != '\0' && strcmp(path, "-") != 0)
         (void)ledger_catch_up(options->store, l->journal, path);
     return true;
 }
 
 struct ledger *ledger_open(const struct ledger_options *options, struct error *err) {
     struct ledger *l = base_calloc(1, sizeof *l);
-    l->log.fd = -1;
-    l->queue_bytes = options->queue_bytes > 0 ? options->queue_bytes : QUEUE_BYTES_DEFAULT;
+    l->store = options->store;
+    l->savings = savings_new();
     l->warned = table_new();
-    init_locks(l);
+    pthread_mutex_init(&l->warned_lock, NULL);
     row_metrics_declare();
-    cost_log_declare();
-    metric_plain(&dropped_family);
-    if (open_sinks(l, options, err)) {
-        if (start_thread(l))
+    savings_declare();
+    if (open_log(l, options, err) && open_journal(l, options, err)) {
+        if (line_writer_start(l->writer))
             return l;
         error_set(err, "cannot start the ledger's thread");
     }
     ledger_free(l);
     return NULL;
 }
+
+void ledger_close(struct ledger *l) {
+    if (l != NULL)
+        ledger_free(l);
+}
+
+// ----------------------------------------------------------------------- rows
 
 static void warn_unpriced(struct ledger *l, const struct cost_row *row) {
     char name[256];
@@ -230,70 +120,54 @@ static void warn_unpriced(struct ledger *l, const struct cost_row *row) {
     buffer_free(&key);
 }
 
-// The row's line, at the end of what the thread will take. False: no room.
-static bool enqueue(struct ledger *l, struct slice line) {
-    pthread_mutex_lock(&l->lock);
-    size_t before = l->incoming.len, after = before + line.len;
-    bool fits = after <= l->queue_bytes;
-    if (fits) {
-        buffer_append(&l->incoming, line);
-        l->incoming_rows++;
-        // While it gathers, only a full batch wakes it.
-        if (l->asleep || (before < WAKE_BYTES && after >= WAKE_BYTES))
-            pthread_cond_signal(&l->wake);
-    }
-    pthread_mutex_unlock(&l->lock);
-    return fits;
-}
-
 void ledger_record(struct ledger *l, const struct cost_row *row) {
     struct buffer line = {0};
     cost_row_write(&line, row);
     buffer_append_char(&line, '\n');
     atomic_fetch_add(&l->rows, 1);
-    if (!enqueue(l, buffer_slice(&line)))
-        drop(l, 1);
+    line_writer_add(l->writer, buffer_slice(&line));
     buffer_free(&line);
     row_metrics_observe(row);
+    savings_note(l->savings, row);
     if (!row->cost_known)
         warn_unpriced(l, row);
 }
 
 void ledger_reopen(struct ledger *l) {
-    pthread_mutex_lock(&l->lock);
-    l->reopen = true;
-    pthread_cond_signal(&l->wake);
-    pthread_mutex_unlock(&l->lock);
+    line_writer_reopen(l->writer);
 }
 
-// A ticket is done when a round that began after it was drawn is over: that
-// round took every row from before. Rows that a full disk refused are not
-// waited for: that might be forever.
 void ledger_flush(struct ledger *l) {
-    pthread_mutex_lock(&l->lock);
-    uint64_t ticket = ++l->flush_asked;
-    pthread_cond_signal(&l->wake);
-    while (l->flush_done < ticket)
-        pthread_cond_wait(&l->flushed, &l->lock);
-    pthread_mutex_unlock(&l->lock);
+    line_writer_flush(l->writer);
     if (l->journal != NULL)
         store_journal_flush(l->journal);
 }
 
-void ledger_close(struct ledger *l) {
-    if (l == NULL)
-        return;
-    pthread_mutex_lock(&l->lock);
-    l->stopping = true;
-    pthread_cond_signal(&l->wake);
-    pthread_mutex_unlock(&l->lock);
-    pthread_join(l->thread, NULL);
-    ledger_free(l);
+// -------------------------------------------------------------------- savings
+
+void ledger_set_config(struct ledger *l, const struct config *config) {
+    savings_set_config(l->savings, l->store, config);
 }
 
+bool ledger_route_is_off(const struct ledger *l, const struct config_route *route) {
+    return savings_route_is_off(l->savings, route != NULL ? route->name : SLICE_NONE);
+}
+
+void ledger_routes_visit(struct ledger *l, void (*visit)(void *, const struct ledger_route_view *),
+                         void *arg) {
+    savings_visit(l->savings, visit, arg);
+}
+
+void ledger_routes_publish(struct ledger *l) {
+    savings_publish(l->savings);
+}
+
+// ---------------------------------------------------------------------- stats
+
 void ledger_stats_get(const struct ledger *l, struct ledger_stats *out) {
+    struct line_writer_stats written = line_writer_stats_get(l->writer);
     out->rows = atomic_load(&l->rows);
-    out->written = atomic_load(&l->written_unlogged) + atomic_load(&l->log.written);
-    out->dropped = atomic_load(&l->dropped);
-    out->write_errors = atomic_load(&l->log.errors);
+    out->written = written.written;
+    out->dropped = written.dropped;
+    out->write_errors = written.errors;
 }

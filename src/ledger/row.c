@@ -44,10 +44,13 @@ static const struct row_field fields[] = {
     {"retry_cost_usd", ROW_MONEY, AT(retry_cost), "TEXT", false,
      "Cost of all attempts but the last."},
     {"baseline_cost_usd", ROW_BASELINE, 0, "TEXT", false,
-     "What the requested model would have cost; null: not known."},
+     "What the same tokens would have cost at the model that the client named; where it asked for "
+     "auto or a tier, at the last model of its chain. null: not known."},
     {"saved_usd", ROW_SAVED, 0, "TEXT", false, "By lever; levers that saved nothing are left out."},
     {"cache", ROW_TEXT, AT(cache), "TEXT", false, "As in x-farthing-cache."},
-    {"classifier_rule", ROW_TEXT, AT(classifier_rule), "TEXT", false, "The rule that decided."},
+    {"classifier_rule", ROW_TEXT, AT(classifier_rule), "TEXT", false,
+     "What decided the tier: a rule, by its name, category:NAME, quality, model, score or default; "
+     "" LEDGER_RULE_OFF ": the route's routing was off. null: nothing did."},
     {"signals", ROW_RAW, AT(signals), "TEXT", false,
      "What the classifier saw, as an object; null: it was not asked."},
     {"latency_ms", ROW_LONG, AT(latency_ms), "INTEGER", false,
@@ -71,6 +74,11 @@ static const struct row_field fields[] = {
      "The context budget that it was over, where that only warns."},
     {"reserved_usd", ROW_MONEY, AT(reserved), "TEXT", false,
      "The worst case that budgets held for it."},
+    {"experiment", ROW_TEXT, AT(experiment), "TEXT", false,
+     "canary: its tier is the canary's; shadow: a request of Farthing's own, whose answer nobody "
+     "was given; null: neither."},
+    {"shadow_of", ROW_TEXT, AT(shadow_of), "TEXT", false,
+     "Of a shadow: the request_id of the request that it repeats."},
 };
 
 static const char *const lever_names[LEDGER_LEVER_COUNT] = {

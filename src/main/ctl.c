@@ -25,6 +25,8 @@ static bool read_option(struct ctl_call *call, int argc, char **argv, int *i) {
         {"--admin", &call->admin},
         {"--tenant", &call->tenant},
         {"--reason", &call->reason},
+        {"--route", &call->route},
+        {"--window", &call->window},
         {"--out", &call->out},
         {"--model", &call->model},
         {"--svg", &call->svg},

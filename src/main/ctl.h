@@ -13,7 +13,7 @@ enum { CTL_OK = 0, CTL_FAILED = 1, CTL_USAGE = 2, CTL_WORDS_MAX = 64 };
 struct ctl_call {
     const char *admin; // HOST:PORT
     bool json, from_stdin;
-    const char *tenant, *reason; // NULL: not given
+    const char *tenant, *reason, *route, *window; // NULL: not given
     // Of train, classify and eval; NULL: not given.
     const char *out, *model, *svg, *folds, *seed, *small_price, *large_price;
     const char *words[CTL_WORDS_MAX + 1];
@@ -30,7 +30,8 @@ int ctl_run(struct ctl_call *call);
 void ctl_write_usage(FILE *out);
 
 enum { CTL_MAY_TENANT = 1, CTL_MAY_REASON = 2, CTL_MAY_STDIN = 4,
-       CTL_MAY_OUT = 8, CTL_MAY_MODEL = 16, CTL_MAY_PROVE = 32 };
+       CTL_MAY_OUT = 8, CTL_MAY_MODEL = 16, CTL_MAY_PROVE = 32, CTL_MAY_DRAW = 64,
+       CTL_MAY_ROUTE = 128 };
 
 // A list in an answer.
 struct ctl_table {
@@ -54,6 +55,12 @@ int ctl_run_list(const struct ctl_command *command, struct ctl_call *call);
 int ctl_run_budget(const struct ctl_command *command, struct ctl_call *call);
 int ctl_run_key(const struct ctl_command *command, struct ctl_call *call);
 int ctl_run_breaker(const struct ctl_command *command, struct ctl_call *call);
+int ctl_run_savings(const struct ctl_command *command, struct ctl_call *call); // ctl_savings.c
+// An answer's text; false: it was said why.
+bool ctl_parse(struct json_doc *doc, const struct buffer *answer) FARTHING_MUST_CHECK;
+// ?NAME=VALUE, or &; NULL: nothing.
+void ctl_put_param(struct buffer *path, const char *name, const char *value);
+int ctl_run_feedback(const struct ctl_command *command, struct ctl_call *call);
 // ctl_learn.c
 int ctl_run_train(const struct ctl_command *command, struct ctl_call *call);
 int ctl_run_classify(const struct ctl_command *command, struct ctl_call *call);
@@ -69,6 +76,7 @@ enum ctl_format {
     CTL_FLAG,   // yes, or nothing
     CTL_OF,     // member and second: 3/20
     CTL_RATE,   // an object with remaining and limit
+    CTL_SHARE,  // of one, as percent
     CTL_CHANGE, // objects `before` and `after`: what differs
 };
 struct ctl_column {
@@ -78,6 +86,8 @@ struct ctl_column {
 };
 // An array of objects, one a line, in columns; `columns` ends with a head of NULL.
 void ctl_print_table(const struct json_doc *doc, json_ref array, const struct ctl_column *columns);
+// A string or a number; "-" where there is none.
+void ctl_put_value(struct buffer *out, const struct json_doc *doc, json_ref value);
 void ctl_print_members(const struct json_doc *doc, json_ref object);
 // What an order did.
 void ctl_print_deed(const struct json_doc *doc, json_ref deed);

@@ -110,6 +110,32 @@ static const struct ctl_table breaker_tables[] = {
     {0},
 };
 
+static const struct ctl_column route_columns[] = {
+    {"ROUTE", "route", CTL_TEXT, NULL},
+    {"REQUESTS", "requests", CTL_RIGHT, NULL},
+    {"BASELINE", "baseline_cost_usd", CTL_RIGHT, NULL},
+    {"COST", "cost_usd", CTL_RIGHT, NULL},
+    {"CLASSIFIER", "classifier_cost_usd", CTL_RIGHT, NULL},
+    {"NET SAVING", "net_saving_usd", CTL_RIGHT, NULL},
+    {"WINDOW", "window_ms", CTL_AGE, NULL},
+    {"AUTO DISABLE", "auto_disable", CTL_FLAG, NULL},
+    {"OFF SINCE", "off_since", CTL_TEXT, NULL},
+    {0},
+};
+static const struct ctl_column route_event_columns[] = {
+    {"AT", "at", CTL_TEXT, NULL},
+    {"ROUTE", "route", CTL_TEXT, NULL},
+    {"ROUTING", "event", CTL_TEXT, NULL},
+    {"REQUESTS", "requests", CTL_RIGHT, NULL},
+    {"NET SAVING", "net_saving_usd", CTL_RIGHT, NULL},
+    {0},
+};
+static const struct ctl_table route_tables[] = {
+    {"routes", route_columns},
+    {"events", route_event_columns},
+    {0},
+};
+
 #define LIST(name, help, may, columns)                                                             \
     {{name, ""}, "", help, 0, 0, may, ctl_run_list, "/" name,                                      \
      (const struct ctl_table[]){{name, columns}, {0}}}
@@ -136,18 +162,25 @@ static const struct ctl_command commands[] = {
      ctl_run_list, "/breakers", breaker_tables},
     {{"breakers", "reset"}, " PROVIDER/MODEL", "ask it again at once", 1, 1, CTL_MAY_REASON,
      ctl_run_breaker, "/breakers/reset", NULL},
+    {{"feedback", ""}, " REQUEST_ID good|bad", "say whether an answer was good enough", 2, 2,
+     CTL_MAY_REASON, ctl_run_feedback, "/feedback", NULL},
+    {{"savings", ""}, " [--route NAME] [--window 7d] [--svg FILE]",
+     "what routing saved, less what it cost", 0, 0, CTL_MAY_ROUTE | CTL_MAY_DRAW, ctl_run_savings,
+     "/savings", NULL},
+    {{"routes", ""}, "", "what each route saves now, and which are switched off", 0, 0, 0,
+     ctl_run_list, "/routes", route_tables},
     LIST("runs", "what workflow runs have taken", CTL_MAY_TENANT, run_columns),
     LIST("keys", "clients' keys and which are blocked", CTL_MAY_TENANT, key_columns),
     KEY("block", "refuse a key, or a tenant, at once"),
     KEY("unblock", "and let it in again"),
     LIST("audit", "the last changes by operators", 0, audit_columns),
-    OFFLINE("train", " --out MODEL FILE...", "learn from rows of prompt, small_ok and large_ok",
+    OFFLINE("train", " --out MODEL FILE...", "learn from rows of prompt, small_ok and large_ok, or of outcomes",
             CTL_MAY_OUT, ctl_run_train),
     OFFLINE("classify", " --model MODEL FILE...", "how hard each prompt is", CTL_MAY_MODEL,
             ctl_run_classify),
     OFFLINE("eval", " [--model MODEL | --folds N [--seed N]] [--svg FILE] FILE...",
-            "what routing by a model is worth on rows with labels", CTL_MAY_MODEL | CTL_MAY_PROVE,
-            ctl_run_eval),
+            "what routing by a model is worth on rows with labels",
+            CTL_MAY_MODEL | CTL_MAY_PROVE | CTL_MAY_DRAW, ctl_run_eval),
 };
 
 // ------------------------------------------------------------------------- finding
@@ -163,7 +196,9 @@ static bool takes_options(const struct ctl_command *c, const struct ctl_call *ca
         {call->from_stdin, CTL_MAY_STDIN, "--stdin"},
         {call->out != NULL, CTL_MAY_OUT, "--out"},
         {call->model != NULL, CTL_MAY_MODEL, "--model"},
-        {call->svg != NULL, CTL_MAY_PROVE, "--svg"},
+        {call->route != NULL, CTL_MAY_ROUTE, "--route"},
+        {call->window != NULL, CTL_MAY_ROUTE, "--window"},
+        {call->svg != NULL, CTL_MAY_DRAW, "--svg"},
         {call->folds != NULL, CTL_MAY_PROVE, "--folds"},
         {call->seed != NULL, CTL_MAY_PROVE, "--seed"},
         {call->small_price != NULL, CTL_MAY_PROVE, "--small-price"},

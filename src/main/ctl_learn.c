@@ -24,7 +24,8 @@ static bool read_all(const struct ctl_call *call, struct learn_rows *rows,
         return false;
     if (ctl_rows_report(counts, "used"))
         return true;
-    fputs("farthingctl: there is no row with a prompt, small_ok and large_ok\n", stderr);
+    fputs("farthingctl: there is no row with a prompt, small_ok and large_ok, or "
+          "outcomes\n", stderr);
     return false;
 }
 
@@ -61,9 +62,10 @@ static void print_trained(const struct ctl_call *call, const struct ctl_row_coun
                           const struct learn_model_info *info, size_t bytes) {
     double rows = (double)info->rows;
     if (call->json)
-        printf("{\"rows\":%llu,\"unused\":%llu,\"small_ok\":%llu,\"large_ok\":%llu,"
-               "\"strength\":%g,\"bytes\":%zu}\n",
+        printf("{\"rows\":%llu,\"unused\":%llu,\"assumed\":%llu,\"small_ok\":%llu,"
+               "\"large_ok\":%llu,\"strength\":%g,\"bytes\":%zu}\n",
                (unsigned long long)info->rows, (unsigned long long)ctl_rows_unused(counts),
+               (unsigned long long)counts->assumed,
                (unsigned long long)info->small_ok, (unsigned long long)info->large_ok,
                info->strength, bytes);
     else
@@ -216,8 +218,10 @@ static bool judge_model(const struct ctl_call *call, struct outcomes *o, struct 
     bool good = ctl_rows_read(call->words, call->word_count, true, judge_row, o, &counts);
     learn_model_unref(model);
     p->unused = ctl_rows_unused(&counts);
+    p->assumed = counts.assumed;
     if (good && !ctl_rows_report(&counts, "used")) {
-        fputs("farthingctl: there is no row with a prompt, small_ok and large_ok\n", stderr);
+        fputs("farthingctl: there is no row with a prompt, small_ok and large_ok, or "
+          "outcomes\n", stderr);
         good = false;
     }
     return good;
@@ -287,6 +291,7 @@ static bool cross_validate(const struct ctl_call *call, struct outcomes *o, stru
     struct labelled l = {.rows = learn_rows_new()};
     bool good = ctl_rows_read(call->words, call->word_count, true, keep_row, &l, &counts);
     p->unused = ctl_rows_unused(&counts);
+    p->assumed = counts.assumed;
     if (good)
         ctl_rows_report(&counts, "used");
     if (good && learn_rows_count(l.rows) < p->folds) {

@@ -1,8 +1,8 @@
 // What routing by a model is worth: as text, as JSON, as a picture.
-#include <errno.h>
 #include <math.h>
 
 #include "ctl_learn.h"
+#include "ctl_picture.h"
 
 // Of a request, when a share of all goes to the large model; always-large is 1.
 static double cost_of(const struct ctl_proof *p, double share) {
@@ -145,6 +145,7 @@ void ctl_proof_print_json(const struct ctl_proof *p) {
     json_object_begin(&w);
     put_whole(&w, "rows", p->proof.rows);
     put_whole(&w, "unused", p->unused);
+    put_whole(&w, "assumed", p->assumed);
     put(&w, "apgr", p->proof.apgr);
     put(&w, "cpt50", p->proof.cpt50);
     put(&w, "cpt80", p->proof.cpt80);
@@ -167,85 +168,35 @@ void ctl_proof_print_json(const struct ctl_proof *p) {
 
 // -------------------------------------------------------------- picture
 
-enum { WIDTH = 640, HEIGHT = 420, LEFT = 64, TOP = 24, RIGHT = 24, BOTTOM = 56 };
-
-// Quality from the least to the most that the curve sees, with a margin.
-struct scale {
-    double least, most;
-};
-
-static struct scale scale_of(const struct learn_proof *f) {
-    struct scale s = {f->curve[0], f->curve[0]};
+static void fit(struct ctl_picture *out, const struct learn_proof *f) {
+    double least = f->curve[0], most = f->curve[0];
     for (size_t i = 0; i <= LEARN_CURVE_STEPS; i++) {
-        s.least = fmin(s.least, f->curve[i]);
-        s.most = fmax(s.most, f->curve[i]);
+        least = fmin(least, f->curve[i]);
+        most = fmax(most, f->curve[i]);
     }
-    double margin = fmax((s.most - s.least) * 0.08, 0.005);
-    return (struct scale){s.least - margin, s.most + margin};
+    ctl_picture_fit(out, least, most);
 }
 
-static double x_of(double share) {
-    return LEFT + share * (WIDTH - LEFT - RIGHT);
-}
-
-static double y_of(const struct scale *s, double quality) {
-    return TOP + (s->most - quality) / (s->most - s->least) * (HEIGHT - TOP - BOTTOM);
-}
-
-static void put_axes(struct buffer *out, const struct ctl_proof *p, const struct scale *s) {
-    for (int i = 0; i <= 5; i++) {
-        double share = i / 5.0, quality = s->least + share * (s->most - s->least);
-        buffer_printf(out,
-                      "<line x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\" stroke=\"#ddd\"/>\n"
-                      "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.1f %%</text>\n"
-                      "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%d %%</text>\n",
-                      LEFT, y_of(s, quality), WIDTH - RIGHT, y_of(s, quality), LEFT - 6,
-                      y_of(s, quality) + 4, 100 * quality, x_of(share), HEIGHT - BOTTOM + 16,
-                      i * 20);
-    }
-    buffer_printf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">share of requests sent to "
-                       "the large model</text>\n<text x=\"%d\" y=\"%d\">good answers; ",
-                  (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 14, LEFT, TOP - 8);
-    if (isnan(p->proof.apgr))
-        BUFFER_LITERAL(out, "the large model is not better</text>\n");
-    else
-        buffer_printf(out, "APGR %.3f</text>\n", p->proof.apgr);
-}
-
-static void put_picture(struct buffer *out, const struct ctl_proof *p) {
-    const struct learn_proof *f = &p->proof;
-    struct scale s = scale_of(f);
-    buffer_printf(out,
-                  "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" "
-                  "font-family=\"sans-serif\" font-size=\"12\">\n"
-                  "<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n",
-                  WIDTH, HEIGHT);
-    put_axes(out, p, &s);
-    buffer_printf(out,
-                  "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"#999\" "
-                  "stroke-dasharray=\"5 4\"><title>by chance</title></line>\n<polyline "
-                  "fill=\"none\" stroke=\"#1659a5\" stroke-width=\"2\" points=\"",
-                  x_of(0), y_of(&s, f->curve[0]), x_of(1),
-                  y_of(&s, f->curve[LEARN_CURVE_STEPS]));
+static void put_curve(struct ctl_picture *out, const struct learn_proof *f) {
+    BUFFER_LITERAL(&out->out, "<polyline fill=\"none\" stroke=\"#1659a5\" stroke-width=\"2\" points=\"");
     for (size_t i = 0; i <= LEARN_CURVE_STEPS; i++)
-        buffer_printf(out, "%.1f,%.1f ", x_of(share_at(i)), y_of(&s, f->curve[i]));
-    buffer_printf(out,
-                  "\"/>\n<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"#c4441c\"><title>score "
-                  "at least %.3f: %.1f %% good, cost %.1f %% of always-large</title></circle>\n"
-                  "</svg>\n",
-                  x_of(f->share), y_of(&s, f->quality), f->threshold, 100 * f->quality,
-                  100 * cost_of(p, f->share));
+        buffer_printf(&out->out, "%.1f,%.1f ", ctl_picture_x(out, share_at(i)),
+                      ctl_picture_y(out, f->curve[i]));
+    BUFFER_LITERAL(&out->out, "\"/>\n");
 }
 
 bool ctl_proof_write_svg(const struct ctl_proof *p, const char *path) {
-    struct buffer out = {0};
-    put_picture(&out, p);
-    FILE *file = fopen(path, "we");
-    bool good = file != NULL && fwrite(out.ptr, 1, out.len, file) == out.len;
-    if (file != NULL && fclose(file) != 0)
-        good = false;
-    if (!good)
-        fprintf(stderr, "farthingctl: %s: %s\n", path, strerror(errno));
-    buffer_free(&out);
-    return good;
+    const struct learn_proof *f = &p->proof;
+    struct ctl_picture out = {.x_most = 1};
+    char title[64] = "good answers; the large model is not better", best[128];
+    if (!isnan(f->apgr))
+        snprintf(title, sizeof title, "good answers; APGR %.3f", f->apgr);
+    snprintf(best, sizeof best, "score at least %.3f: %.1f %% good, cost %.1f %% of always-large",
+             f->threshold, 100 * f->quality, 100 * cost_of(p, f->share));
+    fit(&out, f);
+    ctl_picture_begin(&out, title, "share of requests sent to the large model");
+    ctl_picture_dashes(&out, 0, f->curve[0], 1, f->curve[LEARN_CURVE_STEPS], "by chance");
+    put_curve(&out, f);
+    ctl_picture_dot(&out, f->share, f->quality, "#c4441c", "the threshold", best);
+    return ctl_picture_write(&out, path);
 }

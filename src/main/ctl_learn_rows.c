@@ -1,15 +1,18 @@
 // Rows for training and judging: JSON objects, one a line, with a prompt and whether
 // each model's answer to it was good enough.
 //
-// A prompt is a text, or an array of messages; of these, what users say counts, as it
-// does where requests are classified. Other members are not looked at, so any log
-// that has these three will do.
+// A prompt is a text, an array of texts, or an array of messages; of these, what users
+// say counts, as it does where requests are classified. Other members are not looked
+// at, so any log that has these three will do. Lines of outcomes have no labels: there
+// they are what all lines about a request say together.
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
-#include "ctl_learn.h"
+#include "ctl_learn_join.h"
 
 struct reader {
+    struct ctl_join *join; // NULL: without labels
     struct json_doc *doc;
     struct arena *arena; // of one row
     struct slice *pieces;
@@ -45,6 +48,10 @@ static void add_content(struct reader *r, json_ref content) {
 static void add_messages(struct reader *r, json_ref messages) {
     for (json_ref m = json_first(r->doc, messages); m != JSON_NONE;
          m = json_next(r->doc, messages, m)) {
+        if (json_type_of(r->doc, m) == JSON_STRING) {
+            add_piece(r, m);
+            continue;
+        }
         json_ref role = json_get(r->doc, m, SLICE("role"));
         if (role == JSON_NONE || json_string_is(r->doc, role, SLICE("user")))
             add_content(r, json_get(r->doc, m, SLICE("content")));
@@ -81,72 +88,177 @@ static bool read_label(const struct json_doc *doc, struct slice name, bool *out)
     return true;
 }
 
-static enum ctl_row_state read_row(struct reader *r, struct slice line, bool labelled,
-                                   struct ctl_row *row) {
+static enum ctl_row_state read_labels(struct reader *r, struct ctl_row *row) {
+    if (ctl_join_is_for(r->doc))
+        return ctl_join_row(r->join, r->doc, r->arena, row);
+    return read_label(r->doc, SLICE("small_ok"), &row->small_ok) &&
+                   read_label(r->doc, SLICE("large_ok"), &row->large_ok)
+               ? CTL_ROW_GOOD
+               : CTL_ROW_NO_LABELS;
+}
+
+static bool parse(struct reader *r, struct slice line) {
     struct error err;
+    return json_parse(r->doc, line, NULL, &err) &&
+           json_type_of(r->doc, JSON_ROOT) == JSON_OBJECT;
+}
+
+// What tells of another line has no prompt, and needs none.
+static enum ctl_row_state read_row(struct reader *r, struct slice line, struct ctl_row *row) {
     r->count = 0;
     if (slice_trim(line).len == 0)
         return CTL_ROW_EMPTY;
-    if (!json_parse(r->doc, line, NULL, &err) || json_type_of(r->doc, JSON_ROOT) != JSON_OBJECT)
+    if (!parse(r, line))
         return CTL_ROW_INVALID;
     json_ref id = json_get(r->doc, JSON_ROOT, SLICE("id"));
     if (!json_is_absent(r->doc, id))
         row->id = json_raw(r->doc, id);
-    if (!read_prompt(r))
-        return CTL_ROW_NO_PROMPT;
+    bool has_prompt = read_prompt(r);
     row->pieces = r->pieces;
     row->piece_count = r->count;
-    if (labelled && (!read_label(r->doc, SLICE("small_ok"), &row->small_ok) ||
-                     !read_label(r->doc, SLICE("large_ok"), &row->large_ok)))
-        return CTL_ROW_NO_LABELS;
-    return CTL_ROW_GOOD;
+    if (r->join == NULL || (!has_prompt && !ctl_join_is_for(r->doc)))
+        return has_prompt ? CTL_ROW_GOOD : CTL_ROW_NO_PROMPT;
+    enum ctl_row_state state = read_labels(r, row);
+    return state == CTL_ROW_GOOD && !has_prompt ? CTL_ROW_NO_PROMPT : state;
 }
 
 // ---------------------------------------------------------------- files
 
-static bool read_file(FILE *in, const char *name, bool labelled, ctl_row_use *use, void *arg,
-                      struct ctl_row_counts *counts) {
-    struct reader r = {.doc = json_doc_new()};
+struct file {
+    const char *name;
+    FILE *in;
+    off_t end; // where the first reading ended: it may be written to meanwhile; -1: not yet
+};
+
+struct reading {
+    struct reader reader;
+    ctl_row_use *use; // NULL: the first of two readings, which only joins
+    void *arg;
+    struct ctl_row_counts *counts;
+};
+
+static bool complain(const char *name) {
+    fprintf(stderr, "farthingctl: %s: %s\n", name, strerror(errno));
+    return false;
+}
+
+static void use_line(struct reading *g, struct slice line, struct ctl_row *row) {
+    row->state = read_row(&g->reader, line, row);
+    enum ctl_row_state state = g->use(g->arg, row);
+    if (g->counts->of[state]++ == 0)
+        g->counts->first[state] = row->line;
+    g->counts->assumed += state == CTL_ROW_GOOD && row->assumed;
+}
+
+// Rows with labels need not be parsed for this.
+static void join_line(struct reading *g, struct slice line) {
+    struct reader *r = &g->reader;
+    if ((slice_find(line, SLICE("outcomes")) >= 0 || slice_find(line, SLICE("feedback")) >= 0) &&
+        parse(r, line) && ctl_join_is_for(r->doc))
+        ctl_join_note(r->join, r->doc, r->arena);
+}
+
+static bool read_lines(struct reading *g, struct file *f) {
     char *text = NULL;
     size_t room = 0;
     ssize_t len;
-    for (uint64_t line = 1; (len = getline(&text, &room, in)) >= 0; line++) {
-        struct ctl_row row = {.file = name, .line = line};
+    for (uint64_t line = 1; (f->end < 0 || ftello(f->in) < f->end) &&
+                            (len = getline(&text, &room, f->in)) >= 0;
+         line++) {
+        struct ctl_row row = {.file = f->name, .line = line};
         struct slice rest = slice_make(text, (size_t)len);
         while (rest.len > 0 && (rest.ptr[rest.len - 1] == '\n' || rest.ptr[rest.len - 1] == '\r'))
             rest.len--;
-        r.arena = arena_new(4096);
-        row.state = read_row(&r, rest, labelled, &row);
-        enum ctl_row_state state = use(arg, &row);
-        arena_free(r.arena);
-        if (counts->of[state]++ == 0)
-            counts->first[state] = line;
+        g->reader.arena = arena_new(4096);
+        if (g->use != NULL)
+            use_line(g, rest, &row);
+        else
+            join_line(g, rest);
+        arena_free(g->reader.arena);
     }
-    bool good = !ferror(in);
-    if (!good)
-        fprintf(stderr, "farthingctl: %s: %s\n", name, strerror(errno));
+    bool good = !ferror(f->in) || complain(f->name);
     free(text);
-    free(r.pieces);
-    json_doc_free(r.doc);
+    return good;
+}
+
+static bool open_file(struct file *f, const char *name) {
+    f->name = name;
+    f->end = -1;
+    f->in = strcmp(name, "-") == 0 ? stdin : fopen(name, "re");
+    return f->in != NULL || complain(name);
+}
+
+static void close_file(struct file *f) {
+    if (f->in != NULL && f->in != stdin)
+        fclose(f->in);
+    f->in = NULL;
+}
+
+// What cannot be read twice (standard input, a pipe) is copied to the disk.
+static bool make_seekable(struct file *f) {
+    struct stat st;
+    if (f->in != stdin && fstat(fileno(f->in), &st) == 0 && S_ISREG(st.st_mode))
+        return true;
+    char piece[65536];
+    size_t n;
+    FILE *copy = tmpfile();
+    if (copy == NULL)
+        return complain("a temporary file");
+    while ((n = fread(piece, 1, sizeof piece, f->in)) > 0)
+        if (fwrite(piece, 1, n, copy) != n)
+            break;
+    bool good = !ferror(f->in) && !ferror(copy) && fflush(copy) == 0;
+    if (!good)
+        complain(f->name);
+    close_file(f);
+    f->in = copy;
+    rewind(copy);
+    return good;
+}
+
+static bool read_once(struct reading *g, const char *const *names, size_t count) {
+    bool good = true;
+    for (size_t i = 0; i < count && good; i++) {
+        struct file f;
+        good = open_file(&f, names[i]) && read_lines(g, &f);
+        close_file(&f);
+    }
+    return good;
+}
+
+static bool read_twice(struct reading *g, const char *const *names, size_t count) {
+    struct file files[CTL_WORDS_MAX] = {0};
+    ctl_row_use *use = g->use;
+    bool good = true;
+    g->reader.join = ctl_join_new();
+    g->use = NULL;
+    for (size_t i = 0; i < count && good; i++) {
+        good = open_file(&files[i], names[i]) && make_seekable(&files[i]) &&
+               read_lines(g, &files[i]);
+        if (good)
+            files[i].end = ftello(files[i].in);
+    }
+    g->use = use;
+    for (size_t i = 0; i < count && good; i++) {
+        rewind(files[i].in);
+        good = read_lines(g, &files[i]);
+    }
+    for (size_t i = 0; i < count; i++)
+        close_file(&files[i]);
+    ctl_join_free(g->reader.join);
     return good;
 }
 
 bool ctl_rows_read(const char *const *files, size_t count, bool labelled, ctl_row_use *use,
                    void *arg, struct ctl_row_counts *counts) {
-    for (size_t i = 0; i < count; i++) {
-        bool standard = strcmp(files[i], "-") == 0;
-        FILE *in = standard ? stdin : fopen(files[i], "re");
-        if (in == NULL) {
-            fprintf(stderr, "farthingctl: %s: %s\n", files[i], strerror(errno));
-            return false;
-        }
-        bool good = read_file(in, files[i], labelled, use, arg, counts);
-        if (!standard)
-            fclose(in);
-        if (!good)
-            return false;
-    }
-    return true;
+    struct reading g = {.reader = {.doc = json_doc_new()},
+                        .use = use,
+                        .arg = arg,
+                        .counts = counts};
+    bool good = labelled ? read_twice(&g, files, count) : read_once(&g, files, count);
+    free(g.reader.pieces);
+    json_doc_free(g.reader.doc);
+    return good;
 }
 
 // --------------------------------------------------------------- counts
@@ -154,11 +266,16 @@ bool ctl_rows_read(const char *const *files, size_t count, bool labelled, ctl_ro
 const char *ctl_row_problem(enum ctl_row_state state) {
     static const char *const words[] = {
         "",
+        "it tells of another line",
         "the line is empty",
         "the line is no JSON object",
         "there is no text in \"prompt\" or \"messages\"",
         "\"small_ok\" and \"large_ok\" are not both true or false",
         "there are too many rows to learn from",
+        "there is no request_id",
+        "nothing is known of the answer of the chain's first tier",
+        "the request that it tells of is not here",
+        "the request stands there twice",
     };
     _Static_assert(FARTHING_COUNT(words) == CTL_ROW_STATES, "words for each");
     return words[state];
@@ -166,17 +283,22 @@ const char *ctl_row_problem(enum ctl_row_state state) {
 
 uint64_t ctl_rows_unused(const struct ctl_row_counts *counts) {
     uint64_t sum = 0;
-    for (size_t i = CTL_ROW_GOOD + 1; i < CTL_ROW_STATES; i++)
+    for (size_t i = CTL_ROW_JOINED + 1; i < CTL_ROW_STATES; i++)
         sum += counts->of[i];
     return sum;
 }
 
 bool ctl_rows_report(const struct ctl_row_counts *counts, const char *what) {
-    for (size_t i = CTL_ROW_GOOD + 1; i < CTL_ROW_STATES; i++)
+    for (size_t i = CTL_ROW_JOINED + 1; i < CTL_ROW_STATES; i++)
         if (counts->of[i] > 0)
             fprintf(stderr, "farthingctl: %llu %s not %s, the first is line %llu: %s\n",
                     (unsigned long long)counts->of[i],
                     counts->of[i] == 1 ? "line was" : "lines were", what,
                     (unsigned long long)counts->first[i], ctl_row_problem((enum ctl_row_state)i));
+    if (counts->assumed > 0)
+        fprintf(stderr,
+                "farthingctl: of %llu %s nothing is known of the last tier's answer: it was taken "
+                "as good\n",
+                (unsigned long long)counts->assumed, counts->assumed == 1 ? "row" : "rows");
     return counts->of[CTL_ROW_GOOD] > 0;
 }

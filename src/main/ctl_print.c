@@ -42,7 +42,7 @@ static bool has_value(const struct json_doc *doc, json_ref value) {
            number != -1;
 }
 
-static void put_value(struct buffer *out, const struct json_doc *doc, json_ref value) {
+void ctl_put_value(struct buffer *out, const struct json_doc *doc, json_ref value) {
     if (!has_value(doc, value)) {
         buffer_append_char(out, '-');
         return;
@@ -56,7 +56,7 @@ static void put_value(struct buffer *out, const struct json_doc *doc, json_ref v
 static void put_age(struct buffer *out, const struct json_doc *doc, json_ref value) {
     int64_t ms;
     if (!json_i64(doc, value, &ms) || ms < 0)
-        put_value(out, doc, value);
+        ctl_put_value(out, doc, value);
     else if (ms < 60000)
         buffer_printf(out, "%lld.%llds", (long long)(ms / 1000), (long long)(ms % 1000 / 100));
     else if (ms < 3600000)
@@ -68,9 +68,9 @@ static void put_age(struct buffer *out, const struct json_doc *doc, json_ref val
 
 static void put_pair(struct buffer *out, const struct json_doc *doc, json_ref first,
                      json_ref second) {
-    put_value(out, doc, first);
+    ctl_put_value(out, doc, first);
     buffer_append_char(out, '/');
-    put_value(out, doc, second);
+    ctl_put_value(out, doc, second);
 }
 
 static void put_rate(struct buffer *out, const struct json_doc *doc, json_ref rate) {
@@ -79,6 +79,16 @@ static void put_rate(struct buffer *out, const struct json_doc *doc, json_ref ra
                  json_get(doc, rate, SLICE("limit")));
     else
         buffer_append_char(out, '-');
+}
+
+static void put_share(struct buffer *out, const struct json_doc *doc, json_ref value) {
+    char text[32];
+    if (json_is_absent(doc, value) || json_type_of(doc, value) != JSON_NUMBER) {
+        buffer_append_char(out, '-');
+        return;
+    }
+    snprintf(text, sizeof text, "%.*s", SLICE_ARG(json_raw(doc, value)));
+    buffer_printf(out, "%.1f %%", 100 * strtod(text, NULL));
 }
 
 static struct slice name_of(const struct json_doc *doc, json_ref key) {
@@ -112,9 +122,9 @@ static void put_change(struct buffer *out, const struct json_doc *doc, json_ref 
             buffer_append(out, slice_of(between));
         put_safe(out, name);
         buffer_append_char(out, ' ');
-        put_value(out, doc, old);
+        ctl_put_value(out, doc, old);
         BUFFER_LITERAL(out, " -> ");
-        put_value(out, doc, new);
+        ctl_put_value(out, doc, new);
     }
 }
 
@@ -127,7 +137,7 @@ static void put_cell(struct buffer *out, const struct json_doc *doc, json_ref ro
     switch (column->format) {
     case CTL_TEXT:
     case CTL_RIGHT:
-        put_value(out, doc, value);
+        ctl_put_value(out, doc, value);
         break;
     case CTL_SIGNED:
         buffer_append(out, json_raw(doc, value));
@@ -144,6 +154,9 @@ static void put_cell(struct buffer *out, const struct json_doc *doc, json_ref ro
     case CTL_RATE:
         put_rate(out, doc, value);
         break;
+    case CTL_SHARE:
+        put_share(out, doc, value);
+        break;
     case CTL_CHANGE:
         put_change(out, doc, row, ", ");
         break;
@@ -154,7 +167,7 @@ static void put_cell(struct buffer *out, const struct json_doc *doc, json_ref ro
 
 static bool is_right(enum ctl_format format) {
     return format == CTL_RIGHT || format == CTL_SIGNED || format == CTL_AGE || format == CTL_OF ||
-           format == CTL_RATE;
+           format == CTL_RATE || format == CTL_SHARE;
 }
 
 static void print_padding(size_t width) {
@@ -236,9 +249,9 @@ void ctl_print_members(const struct json_doc *doc, json_ref object) {
 
 void ctl_print_deed(const struct json_doc *doc, json_ref deed) {
     struct buffer text = {0};
-    put_value(&text, doc, json_get(doc, deed, SLICE("action")));
+    ctl_put_value(&text, doc, json_get(doc, deed, SLICE("action")));
     buffer_append_char(&text, ' ');
-    put_value(&text, doc, json_get(doc, deed, SLICE("what")));
+    ctl_put_value(&text, doc, json_get(doc, deed, SLICE("what")));
     size_t start = text.len;
     BUFFER_LITERAL(&text, "\n  ");
     put_change(&text, doc, deed, "\n  ");

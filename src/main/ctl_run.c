@@ -7,8 +7,7 @@
 
 // ------------------------------------------------------------------------- asking
 
-// False: it was said why.
-static bool parse(struct json_doc *doc, const struct buffer *answer) {
+bool ctl_parse(struct json_doc *doc, const struct buffer *answer) {
     struct error err;
     if (json_parse(doc, buffer_slice(answer), NULL, &err))
         return true;
@@ -27,7 +26,7 @@ static int ask_and_show(const struct ctl_command *command, const struct ctl_call
     bool ok = true;
     if (call->json)
         fwrite(answer.ptr, 1, answer.len, stdout);
-    else if ((ok = parse(doc, &answer)))
+    else if ((ok = ctl_parse(doc, &answer)))
         print(command, doc);
     json_doc_free(doc);
     buffer_free(&answer);
@@ -68,13 +67,18 @@ static void put_encoded(struct buffer *out, const char *text) {
     }
 }
 
+void ctl_put_param(struct buffer *path, const char *name, const char *value) {
+    if (value == NULL)
+        return;
+    buffer_append_char(path, slice_find_char(buffer_slice(path), '?') < 0 ? '?' : '&');
+    buffer_printf(path, "%s=", name);
+    put_encoded(path, value);
+}
+
 int ctl_run_list(const struct ctl_command *command, struct ctl_call *call) {
     struct buffer path = {0};
     buffer_append(&path, slice_of(command->path));
-    if (call->tenant != NULL) {
-        BUFFER_LITERAL(&path, "?tenant=");
-        put_encoded(&path, call->tenant);
-    }
+    ctl_put_param(&path, "tenant", call->tenant);
     buffer_append_char(&path, '\0');
     int code = ask_and_show(command, call, path.ptr, NULL, show_list);
     buffer_free(&path);
@@ -146,6 +150,24 @@ int ctl_run_breaker(const struct ctl_command *command, struct ctl_call *call) {
     put_member(&w, "reason", call->reason);
     json_object_end(&w);
     int code = ask_and_show(command, call, command->path, &body, show_deed);
+    buffer_free(&body);
+    return code;
+}
+
+int ctl_run_feedback(const struct ctl_command *command, struct ctl_call *call) {
+    bool good = strcmp(call->words[1], "good") == 0;
+    struct buffer body = {0};
+    struct json_writer w;
+    if (!good && strcmp(call->words[1], "bad") != 0)
+        return ctl_refuse_words(command);
+    json_write_start(&w, &body);
+    json_object_begin(&w);
+    put_member(&w, "request_id", call->words[0]);
+    json_key(&w, SLICE("ok"));
+    json_put_bool(&w, good);
+    put_member(&w, "reason", call->reason);
+    json_object_end(&w);
+    int code = ask_and_show(command, call, command->path, &body, show_members);
     buffer_free(&body);
     return code;
 }

@@ -8,14 +8,8 @@
 
 #include "process.h"
 
-// Exact decimals, without a float on the way (12 places: pico-USD).
-#define PICO(text)                                                                        \
-    "CAST(" text " AS INTEGER) * 1000000000000 + CASE WHEN instr(" text ", '.') > 0 "      \
-    "THEN CAST(substr(substr(" text ", instr(" text ", '.') + 1) || '000000000000', 1, 12) " \
-    "AS INTEGER) ELSE 0 END"
-
 static const char spent_in_window[] =
-    "SELECT coalesce(sum(" PICO("cost_usd") "), 0) AS spent FROM requests "
+    "SELECT coalesce(sum(" LEDGER_SQL_PICO("cost_usd") "), 0) AS spent FROM requests "
     "WHERE tenant_id = ?1 AND ts >= ?2 AND ts < ?3 AND cost_usd IS NOT NULL";
 
 static bool read_spent(struct store *store, const struct budget_view *b, int64_t *spent) {

@@ -9,10 +9,7 @@ bool answer_broke_off(struct slice finish_reason) {
         "abort",                        // vLLM, SGLang
         "cancelled",
     };
-    for (size_t i = 0; i < FARTHING_COUNT(reasons); i++)
-        if (slice_equal(finish_reason, slice_of(reasons[i])))
-            return true;
-    return false;
+    return SLICE_IS_ONE_OF(finish_reason, reasons);
 }
 
 // The object that holds `message` and `code`; a string is its own message.

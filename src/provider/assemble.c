@@ -4,20 +4,6 @@
 
 // ------------------------------------------------------------- the answer
 
-static bool is_one_of(struct slice name, const char *const *names, size_t count) {
-    for (size_t i = 0; i < count; i++)
-        if (slice_equal(name, slice_of(names[i])))
-            return true;
-    return false;
-}
-#define IS_ONE_OF(name, names) is_one_of((name), (names), FARTHING_COUNT(names))
-
-// Inside of a key, as it stands.
-static struct slice key_name(struct provider_stream *s, json_ref key) {
-    struct slice raw = json_raw(s->doc, key);
-    return slice_make(raw.ptr + 1, raw.len - 2);
-}
-
 // The last value counts, where it says anything; null is kept until one does.
 static void set_last(struct provider_stream *s, struct merge *m, json_ref value) {
     struct slice raw = json_raw(s->doc, value);
@@ -44,7 +30,7 @@ static void assemble_x_groq(struct provider_stream *s, json_ref value) {
     }
     for (json_ref key = json_first(s->doc, value); key != JSON_NONE;
          key = json_next(s->doc, value, key)) {
-        struct slice name = key_name(s, key);
+        struct slice name = json_inner(s->doc, key);
         if (slice_equal(name, SLICE("usage")))
             continue;
         struct merge *m = merge_member(s->parts, SLICE("x_groq"), &s->budget);
@@ -55,9 +41,9 @@ static void assemble_x_groq(struct provider_stream *s, json_ref value) {
 static void assemble_member(struct provider_stream *s, json_ref key) {
     static const char *const only_in_streams[] = {"choices", "object", "obfuscation"};
     static const char *const first_counts[] = {"id", "created"}; // some change them each time
-    struct slice name = key_name(s, key);
+    struct slice name = json_inner(s->doc, key);
     json_ref value = json_value_of(key);
-    if (IS_ONE_OF(name, only_in_streams))
+    if (SLICE_IS_ONE_OF(name, only_in_streams))
         return;
     if (slice_equal(name, SLICE("usage"))) {
         set_usage(s, value);
@@ -65,7 +51,7 @@ static void assemble_member(struct provider_stream *s, json_ref key) {
         assemble_x_groq(s, value);
     } else {
         struct merge *m = merge_member(s->parts, name, &s->budget);
-        if (m != NULL && (merge_is_blank(m) || !IS_ONE_OF(name, first_counts)))
+        if (m != NULL && (merge_is_blank(m) || !SLICE_IS_ONE_OF(name, first_counts)))
             set_last(s, m, value);
     }
 }
@@ -81,7 +67,7 @@ static bool audio_can_grow(struct provider_stream *s, const struct merge *delta,
 
 static void assemble_choice_member(struct provider_stream *s, struct merge *choice, json_ref key) {
     bool chat = s->options.endpoint == API_CHAT_COMPLETIONS;
-    struct slice name = key_name(s, key);
+    struct slice name = json_inner(s->doc, key);
     json_ref value = json_value_of(key);
     if (slice_equal(name, SLICE("index")))
         return;
@@ -192,7 +178,7 @@ static void put_message(struct buffer *out, const struct merge *delta) {
     if (calls != NULL)
         put_tool_calls(out, calls);
     for (const struct merge *m = merge_first(delta); m != NULL; m = merge_next(m))
-        if (!IS_ONE_OF(merge_name(m), led))
+        if (!SLICE_IS_ONE_OF(merge_name(m), led))
             assemble_put(out, &first, merge_name(m), m);
     buffer_append_char(out, '}');
 }
@@ -216,7 +202,7 @@ static bool put_choice(struct buffer *out, const struct merge *choice, bool chat
     }
     assemble_put(out, &first, SLICE("finish_reason"), merge_find(choice, SLICE("finish_reason")));
     for (const struct merge *m = merge_first(choice); m != NULL; m = merge_next(m))
-        if (!IS_ONE_OF(merge_name(m), led))
+        if (!SLICE_IS_ONE_OF(merge_name(m), led))
             assemble_put(out, &first, merge_name(m), m);
     buffer_append_char(out, '}');
     return true;

@@ -19,33 +19,24 @@ static const struct block_delta {
 // No member of a block has an empty name: the joined input stands there.
 #define INPUT_TEXT SLICE("")
 
-static struct slice inner_of(struct provider_stream *s, json_ref string) {
-    struct slice raw = json_raw(s->doc, string);
-    return slice_make(raw.ptr + 1, raw.len - 2);
-}
-
-static bool is_object(struct provider_stream *s, json_ref value) {
-    return !json_is_absent(s->doc, value) && json_type_of(s->doc, value) == JSON_OBJECT;
-}
-
 // message_start's message, and message_delta's changes to it. Usage is
 // cumulative, but the later report may have fewer members.
 static void set_message(struct provider_stream *s, json_ref object, json_ref usage) {
     struct merge *message = merge_member(s->parts, SLICE("message"), &s->budget);
     for (json_ref key = json_first(s->doc, object); key != JSON_NONE;
          key = json_next(s->doc, object, key)) {
-        struct slice name = inner_of(s, key);
+        struct slice name = json_inner(s->doc, key);
         if (slice_equal(name, SLICE("usage")) || slice_equal(name, SLICE("content")))
             continue;
         merge_set_raw(merge_member(message, name, &s->budget), json_raw(s->doc, json_value_of(key)),
                       &s->budget);
     }
-    if (!is_object(s, usage))
+    if (!json_is(s->doc, usage, JSON_OBJECT))
         return;
     struct merge *at = merge_member(message, SLICE("usage"), &s->budget);
     for (json_ref key = json_first(s->doc, usage); key != JSON_NONE;
          key = json_next(s->doc, usage, key)) {
-        struct merge *member = merge_member(at, inner_of(s, key), &s->budget);
+        struct merge *member = merge_member(at, json_inner(s->doc, key), &s->budget);
         json_ref value = json_value_of(key);
         if (json_type_of(s->doc, value) == JSON_NULL)
             merge_value(member, s->doc, value, MERGE_GROW, &s->budget);
@@ -66,13 +57,13 @@ static bool grows(struct slice name, json_ref value, const struct json_doc *doc)
 }
 
 static void start_block(struct provider_stream *s, struct merge *block, json_ref start) {
-    if (block == NULL || !is_object(s, start) || merge_first(block) != NULL) {
+    if (block == NULL || !json_is(s->doc, start, JSON_OBJECT) || merge_first(block) != NULL) {
         s->budget.failed = true;
         return;
     }
     for (json_ref key = json_first(s->doc, start); key != JSON_NONE;
          key = json_next(s->doc, start, key)) {
-        struct slice name = inner_of(s, key);
+        struct slice name = json_inner(s->doc, key);
         struct merge *m = merge_member(block, name, &s->budget);
         json_ref value = json_value_of(key);
         if (grows(name, value, s->doc))
@@ -99,7 +90,8 @@ static void grow_block(struct provider_stream *s, struct merge *block, json_ref 
         if (json_type_of(s->doc, from) != JSON_STRING)
             break;
         struct slice text =
-            d->how == GROWS_INPUT ? json_string(s->doc, from, s->scratch) : inner_of(s, from);
+            d->how == GROWS_INPUT ? json_string(s->doc, from, s->scratch)
+                                  : json_inner(s->doc, from);
         merge_append_text(to, text, &s->budget);
         return;
     }
@@ -108,11 +100,11 @@ static void grow_block(struct provider_stream *s, struct merge *block, json_ref 
 
 // A message_delta also has changes beside its delta, as context_management.
 static void change_message(struct provider_stream *s, json_ref delta) {
-    if (is_object(s, delta))
+    if (json_is(s->doc, delta, JSON_OBJECT))
         set_message(s, delta, json_get(s->doc, JSON_ROOT, SLICE("usage")));
     for (json_ref key = json_first(s->doc, JSON_ROOT); key != JSON_NONE;
          key = json_next(s->doc, JSON_ROOT, key)) {
-        struct slice name = inner_of(s, key);
+        struct slice name = json_inner(s->doc, key);
         if (slice_equal(name, SLICE("type")) || slice_equal(name, SLICE("delta")) ||
             slice_equal(name, SLICE("usage")))
             continue;
@@ -136,7 +128,7 @@ void assemble_message(struct provider_stream *s, struct slice type) {
     json_ref delta = json_get(s->doc, JSON_ROOT, SLICE("delta"));
     if (slice_equal(type, SLICE("message_start"))) {
         json_ref message = json_get(s->doc, JSON_ROOT, SLICE("message"));
-        if (is_object(s, message))
+        if (json_is(s->doc, message, JSON_OBJECT))
             set_message(s, message, json_get(s->doc, message, SLICE("usage")));
     } else if (slice_equal(type, SLICE("message_delta"))) {
         change_message(s, delta);

@@ -10,13 +10,6 @@ static struct slice text_at(struct provider_stream *s, json_ref object, struct s
     return json_string(s->doc, json_get(s->doc, object, name), s->scratch);
 }
 
-// Bytes of a string as it is written: enough to count by.
-static size_t text_bytes(struct provider_stream *s, json_ref text) {
-    return !json_is_absent(s->doc, text) && json_type_of(s->doc, text) == JSON_STRING
-               ? json_raw(s->doc, text).len - 2
-               : 0;
-}
-
 static void keep(struct provider_stream *s, enum kept_text which, struct slice *at,
                  struct slice text) {
     if (text.len == 0 || slice_equal(*at, text))
@@ -66,6 +59,11 @@ static void count_output(struct provider_stream *s, size_t bytes) {
     s->state.output_bytes += (int64_t)bytes;
 }
 
+// As it is written: enough to count by.
+static void count_text(struct provider_stream *s, json_ref text) {
+    count_output(s, json_inner(s->doc, text).len);
+}
+
 // All that a delta brings, but for what only says whose and what it is.
 static void count_delta(struct provider_stream *s, json_ref delta) {
     for (json_ref key = json_first(s->doc, delta); key != JSON_NONE;
@@ -76,7 +74,7 @@ static void count_delta(struct provider_stream *s, json_ref delta) {
             json_string_is(s->doc, key, SLICE("type")))
             continue;
         if (type == JSON_STRING)
-            count_output(s, text_bytes(s, value));
+            count_text(s, value);
         else if (json_first(s->doc, value) != JSON_NONE)
             count_output(s, json_raw(s->doc, value).len);
     }
@@ -107,10 +105,10 @@ static void read_choice(struct provider_stream *s, json_ref choice) {
     keep_first(s, KEPT_REASON, &s->state.answer.finish_reason, reason);
     if (s->options.endpoint == API_CHAT_COMPLETIONS) {
         json_ref delta = json_get(s->doc, choice, SLICE("delta"));
-        if (delta != JSON_NONE && json_type_of(s->doc, delta) == JSON_OBJECT)
+        if (json_is(s->doc, delta, JSON_OBJECT))
             count_delta(s, delta);
     } else {
-        count_output(s, text_bytes(s, json_get(s->doc, choice, SLICE("text"))));
+        count_text(s, json_get(s->doc, choice, SLICE("text")));
     }
 }
 
@@ -153,7 +151,7 @@ static struct slice response_reason(struct provider_stream *s, struct slice type
 
 static enum passing read_response_event(struct provider_stream *s, struct slice type) {
     if (slice_ends_with(type, SLICE(".delta")))
-        count_output(s, text_bytes(s, json_get(s->doc, JSON_ROOT, SLICE("delta"))));
+        count_text(s, json_get(s->doc, JSON_ROOT, SLICE("delta")));
     if (slice_equal(type, SLICE("response.output_item.done")))
         s->output_items++;
     json_ref response = json_get(s->doc, JSON_ROOT, SLICE("response"));
@@ -188,7 +186,7 @@ static enum passing read_message_event(struct provider_stream *s, struct slice t
         keep(s, KEPT_TIER, &s->state.answer.service_tier, text_at(s, usage, SLICE("service_tier")));
     } else if (slice_equal(type, SLICE("content_block_delta"))) {
         json_ref delta = json_get(s->doc, JSON_ROOT, SLICE("delta"));
-        if (delta != JSON_NONE && json_type_of(s->doc, delta) == JSON_OBJECT)
+        if (json_is(s->doc, delta, JSON_OBJECT))
             count_delta(s, delta);
     } else if (slice_equal(type, SLICE("message_delta"))) {
         (void)take_usage(s, json_get(s->doc, JSON_ROOT, SLICE("usage")));

@@ -142,10 +142,7 @@ void merge_set_raw(struct merge *m, struct slice raw, struct merge_budget *b) {
 // in every delta, or leave them empty after the first.
 static bool comes_whole(struct slice name) {
     static const char *const names[] = {"role", "id", "type", "name", "format"};
-    for (size_t i = 0; i < FARTHING_COUNT(names); i++)
-        if (slice_equal(name, slice_of(names[i])))
-            return true;
-    return false;
+    return SLICE_IS_ONE_OF(name, names);
 }
 
 static void set_once(struct merge *m, struct slice raw, struct merge_budget *b) {
@@ -169,8 +166,7 @@ static void merge_object(const struct merging *g, struct merge *m, json_ref obje
         return;
     for (json_ref key = json_first(g->doc, object); key != JSON_NONE && !g->budget->failed;
          key = json_next(g->doc, object, key)) {
-        struct slice raw = json_raw(g->doc, key);
-        struct slice name = slice_make(raw.ptr + 1, raw.len - 2);
+        struct slice name = json_inner(g->doc, key);
         struct merge *member = merge_member(m, name, g->budget);
         json_ref child = json_value_of(key);
         if (member == NULL)
@@ -211,14 +207,13 @@ static void merge_at(const struct merging *g, struct merge *m, json_ref value, i
         g->budget->failed = true;
         return;
     }
-    struct slice raw = json_raw(g->doc, value);
     switch (json_type_of(g->doc, value)) {
     case JSON_NULL:
         if (m->kind == MERGE_UNSET)
             m->kind = MERGE_NULL;
         return;
     case JSON_STRING:
-        merge_append_text(m, slice_make(raw.ptr + 1, raw.len - 2), g->budget);
+        merge_append_text(m, json_inner(g->doc, value), g->budget);
         return;
     case JSON_OBJECT:
         merge_object(g, m, value, depth);
@@ -229,7 +224,7 @@ static void merge_at(const struct merging *g, struct merge *m, json_ref value, i
     case JSON_FALSE:
     case JSON_TRUE:
     case JSON_NUMBER:
-        merge_set_raw(m, raw, g->budget);
+        merge_set_raw(m, json_raw(g->doc, value), g->budget);
         return;
     }
 }

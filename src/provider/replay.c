@@ -3,17 +3,6 @@
 
 enum { PIECE_BYTES = 24, PIECE_BYTES_MAX = 64 };
 
-bool replay_is(const struct json_doc *doc, json_ref ref, enum json_type type) {
-    return ref != JSON_NONE && json_type_of(doc, ref) == type;
-}
-
-struct slice replay_inner(const struct json_doc *doc, json_ref ref) {
-    if (!replay_is(doc, ref, JSON_STRING))
-        return SLICE_NONE;
-    struct slice raw = json_raw(doc, ref);
-    return slice_make(raw.ptr + 1, raw.len - 2);
-}
-
 // Length of the character or escape at the start of s. A surrogate pair's two
 // escapes are one.
 static size_t unit_length(struct slice s) {

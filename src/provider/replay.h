@@ -15,9 +15,6 @@ struct replay {
 // The next piece of a JSON string's inside: some 24 bytes, to the next blank,
 // never within an escape or a UTF-8 sequence. Empty at the end.
 struct slice replay_piece(struct slice *rest);
-// The inside of a string value, as it is escaped; empty when it is no string.
-struct slice replay_inner(const struct json_doc *doc, json_ref ref);
-bool replay_is(const struct json_doc *doc, json_ref ref, enum json_type type); // JSON_NONE: no
 
 bool replay_chunks(struct replay *r, bool chat); // replay_chat.c
 bool replay_response(struct replay *r);          // replay_responses.c

@@ -90,7 +90,7 @@ static void end_piece(struct chunks *c, struct choice *at, bool brings_logprobs)
 static void put_text(struct chunks *c, struct choice *at, json_ref key) {
     const struct json_doc *doc = c->r->doc;
     bool content = json_string_is(doc, key, SLICE("content"));
-    struct slice text = replay_inner(doc, json_value_of(key));
+    struct slice text = json_inner(doc, json_value_of(key));
     while (text.len > 0) {
         struct slice piece = replay_piece(&text);
         begin_choice(c, at);
@@ -180,7 +180,7 @@ static void put_message(struct chunks *c, struct choice *at, json_ref message) {
 }
 
 static void put_completion(struct chunks *c, struct choice *at, json_ref value) {
-    struct slice text = replay_inner(c->r->doc, value);
+    struct slice text = json_inner(c->r->doc, value);
     while (text.len > 0) {
         struct slice piece = replay_piece(&text);
         begin_choice(c, at);
@@ -209,16 +209,16 @@ static void put_choice(struct chunks *c, int64_t position, json_ref choice) {
 static bool can_replay(const struct chunks *c, json_ref choice) {
     const struct json_doc *doc = c->r->doc;
     if (!c->chat)
-        return replay_is(doc, json_get(doc, choice, SLICE("text")), JSON_STRING);
+        return json_is(doc, json_get(doc, choice, SLICE("text")), JSON_STRING);
     json_ref message = json_get(doc, choice, SLICE("message"));
     json_ref calls = json_get(doc, message, SLICE("tool_calls"));
-    if (!replay_is(doc, message, JSON_OBJECT))
+    if (!json_is(doc, message, JSON_OBJECT))
         return false;
     if (json_is_absent(doc, calls))
         return true;
     for (json_ref call = json_first(doc, calls); call != JSON_NONE;
          call = json_next(doc, calls, call))
-        if (!replay_is(doc, call, JSON_OBJECT))
+        if (!json_is(doc, call, JSON_OBJECT))
             return false;
     return json_type_of(doc, calls) == JSON_ARRAY;
 }
@@ -227,7 +227,7 @@ bool replay_chunks(struct replay *r, bool chat) {
     struct chunks c = {.r = r, .chat = chat};
     const struct json_doc *doc = r->doc;
     json_ref choices = json_get(doc, JSON_ROOT, SLICE("choices"));
-    if (!replay_is(doc, choices, JSON_ARRAY) || json_first(doc, choices) == JSON_NONE)
+    if (!json_is(doc, choices, JSON_ARRAY) || json_first(doc, choices) == JSON_NONE)
         return false;
     for (json_ref choice = json_first(doc, choices); choice != JSON_NONE;
          choice = json_next(doc, choices, choice))

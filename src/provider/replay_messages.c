@@ -69,16 +69,16 @@ static void put_block(struct replay *r, int64_t index, json_ref block) {
     json_ref type = json_get(r->doc, block, SLICE("type"));
     json_ref input = json_get(r->doc, block, SLICE("input"));
     // tool_use, server_tool_use, mcp_tool_use
-    bool tool = slice_ends_with(replay_inner(r->doc, type), SLICE("tool_use"));
+    bool tool = slice_ends_with(json_inner(r->doc, type), SLICE("tool_use"));
     if (json_string_is(r->doc, type, SLICE("text"))) {
         put_block_start(r, index, block, "text", SLICE("\"\""));
         put_pieces(r, index, "text_delta", "text",
-                   replay_inner(r->doc, json_get(r->doc, block, SLICE("text"))));
+                   json_inner(r->doc, json_get(r->doc, block, SLICE("text"))));
     } else if (json_string_is(r->doc, type, SLICE("thinking"))) {
         put_block_start(r, index, block, "thinking", SLICE("\"\""));
         put_pieces(r, index, "thinking_delta", "thinking",
-                   replay_inner(r->doc, json_get(r->doc, block, SLICE("thinking"))));
-        struct slice signature = replay_inner(r->doc, json_get(r->doc, block, SLICE("signature")));
+                   json_inner(r->doc, json_get(r->doc, block, SLICE("thinking"))));
+        struct slice signature = json_inner(r->doc, json_get(r->doc, block, SLICE("signature")));
         if (signature.len > 0)
             put_delta(r, index, "signature_delta", "signature", signature);
     } else if (tool && input != JSON_NONE) {
@@ -117,11 +117,11 @@ static void put_end(struct replay *r) {
 
 bool replay_message(struct replay *r) {
     json_ref content = json_get(r->doc, JSON_ROOT, SLICE("content"));
-    if (!replay_is(r->doc, content, JSON_ARRAY))
+    if (!json_is(r->doc, content, JSON_ARRAY))
         return false;
     for (json_ref block = json_first(r->doc, content); block != JSON_NONE;
          block = json_next(r->doc, content, block))
-        if (!replay_is(r->doc, block, JSON_OBJECT))
+        if (!json_is(r->doc, block, JSON_OBJECT))
             return false;
     put_start(r);
     int64_t index = 0;

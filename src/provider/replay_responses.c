@@ -98,7 +98,7 @@ static void put_part(struct replay *r, json_ref part, struct slice item_id, int6
         const char *name = text ? "text" : "refusal";
         json_ref value = json_get(r->doc, part, slice_of(name));
         put_pieces(r, text ? "response.output_text.delta" : "response.refusal.delta",
-                   replay_inner(r->doc, value), item_id, output, content, text);
+                   json_inner(r->doc, value), item_id, output, content, text);
         begin_event(r, text ? "response.output_text.done" : "response.refusal.done");
         place(r, item_id, output, content);
         member(r, name, value != JSON_NONE ? json_raw(r->doc, value) : SLICE("\"\""));
@@ -128,7 +128,7 @@ static void put_item(struct replay *r, json_ref item, int64_t output) {
         put_part(r, p, id, output, content++);
     if (call) {
         json_ref arguments = json_get(r->doc, item, SLICE("arguments"));
-        put_pieces(r, "response.function_call_arguments.delta", replay_inner(r->doc, arguments), id,
+        put_pieces(r, "response.function_call_arguments.delta", json_inner(r->doc, arguments), id,
                    output, -1, false);
         begin_event(r, "response.function_call_arguments.done");
         place(r, id, output, -1);
@@ -163,7 +163,7 @@ static const char *last_event(struct replay *r) {
 bool replay_response(struct replay *r) {
     json_ref output = json_get(r->doc, JSON_ROOT, SLICE("output"));
     const char *last = last_event(r);
-    if (!replay_is(r->doc, output, JSON_ARRAY) || last == NULL)
+    if (!json_is(r->doc, output, JSON_ARRAY) || last == NULL)
         return false;
     put_unfinished(r, "response.created");
     put_unfinished(r, "response.in_progress");

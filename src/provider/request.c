@@ -51,7 +51,7 @@ static enum request_field field_of(unsigned endpoint, const struct json_doc *doc
 
 json_ref request_next(enum api_endpoint e, const struct json_doc *doc, json_ref key,
                       enum request_field *field) {
-    if (key == JSON_NONE && !request_is_object(doc, JSON_ROOT))
+    if (key == JSON_NONE && !json_is(doc, JSON_ROOT, JSON_OBJECT))
         return JSON_NONE;
     key = key == JSON_NONE ? json_first(doc, JSON_ROOT) : json_next(doc, JSON_ROOT, key);
     while (key != JSON_NONE && (*field = field_of(1u << e, doc, key)) == REQUEST_OTHER)
@@ -74,7 +74,6 @@ static struct request_number odd_number(const struct json_doc *doc, json_ref val
 
 struct request_number request_number_of(const struct json_doc *doc, json_ref value) {
     struct request_number n = {.kind = REQUEST_WHOLE};
-    struct slice raw = json_raw(doc, value);
     switch (json_type_of(doc, value)) {
     case JSON_NULL:
         n.kind = REQUEST_NULL;
@@ -86,7 +85,7 @@ struct request_number request_number_of(const struct json_doc *doc, json_ref val
             n.kind = REQUEST_NEGATIVE;
         return n;
     case JSON_STRING:
-        if (!slice_to_i64(slice_make(raw.ptr + 1, raw.len - 2), &n.value) || n.value < 0)
+        if (!slice_to_i64(json_inner(doc, value), &n.value) || n.value < 0)
             n.kind = REQUEST_TEXT;
         return n;
     case JSON_TRUE:

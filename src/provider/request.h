@@ -38,10 +38,6 @@ struct request_number {
 };
 struct request_number request_number_of(const struct json_doc *doc, json_ref value);
 
-static inline bool request_is_object(const struct json_doc *doc, json_ref ref) {
-    return !json_is_absent(doc, ref) && json_type_of(doc, ref) == JSON_OBJECT;
-}
-
 // The number as a cap on output; -1: it says nothing of one.
 int64_t request_cap_of(struct request_number n);
 

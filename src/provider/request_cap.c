@@ -79,7 +79,7 @@ bool provider_cap_output(enum api_endpoint e, const struct json_doc *doc, int64_
     *before = -1;
     bool takes_one = e == API_CHAT_COMPLETIONS || e == API_COMPLETIONS || e == API_RESPONSES ||
                      e == API_MESSAGES;
-    if (!takes_one || cap < 1 || !request_is_object(doc, JSON_ROOT))
+    if (!takes_one || cap < 1 || !json_is(doc, JSON_ROOT, JSON_OBJECT))
         return false;
     json_ref thinking = JSON_NONE;
     enum request_field found;
@@ -142,9 +142,7 @@ static void lower_effort(struct lowering *l, json_ref value) {
     if (json_type_of(l->doc, value) != JSON_STRING)
         return;
     int rank = rank_of_value(l->doc, value);
-    struct slice raw = json_raw(l->doc, value);
-    l->before = rank != EFFORT_UNKNOWN ? slice_of(efforts[rank].word)
-                                       : slice_make(raw.ptr + 1, raw.len - 2);
+    l->before = rank != EFFORT_UNKNOWN ? slice_of(efforts[rank].word) : json_inner(l->doc, value);
     if (rank <= l->ceiling)
         return;
     json_edit_replace(l->edits, value, slice_of(efforts[l->ceiling].quoted));
@@ -172,7 +170,7 @@ static void lower_responses(struct lowering *l, json_ref *reasoning) {
     for (json_ref key = next_named(l->doc, JSON_ROOT, JSON_NONE, name); key != JSON_NONE;
          key = next_named(l->doc, JSON_ROOT, key, name)) {
         *reasoning = json_value_of(key);
-        if (request_is_object(l->doc, *reasoning))
+        if (json_is(l->doc, *reasoning, JSON_OBJECT))
             lower_members(l, *reasoning, SLICE("effort"));
         else
             l->said |= !json_is_absent(l->doc, *reasoning);
@@ -196,7 +194,7 @@ bool provider_cap_effort(enum api_endpoint e, const struct json_doc *doc, struct
     struct lowering l = {.doc = doc, .edits = edits, .ceiling = rank_of_ceiling(ceiling)};
     *before = SLICE_NONE;
     if ((e != API_CHAT_COMPLETIONS && e != API_RESPONSES) || l.ceiling == EFFORT_UNKNOWN ||
-        !request_is_object(doc, JSON_ROOT))
+        !json_is(doc, JSON_ROOT, JSON_OBJECT))
         return false;
     json_ref reasoning = JSON_NONE;
     if (e == API_CHAT_COMPLETIONS)

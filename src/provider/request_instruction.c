@@ -22,16 +22,12 @@ static struct slice wrapped(const struct adding *a, struct slice head, struct sl
     return raw;
 }
 
-static struct slice inside_quotes(struct slice raw) {
-    return slice_make(raw.ptr + 1, raw.len - 2);
-}
-
 // Behind what a string says, inside of its quotes, as a paragraph of its own.
 static bool append_to_string(const struct adding *a, json_ref value) {
-    struct slice said = inside_quotes(json_raw(a->doc, value));
+    struct slice said = json_inner(a->doc, value);
     struct slice paragraph = wrapped(a, SLICE("\\n\\n"), SLICE_NONE); // \n\n"text"
     struct slice quoted = slice_from(paragraph, 4);
-    struct slice spelled = inside_quotes(quoted);
+    struct slice spelled = slice_make(quoted.ptr + 1, quoted.len - 2);
     struct buffer whole = {0};
     if (said.len == 0) {
         json_edit_replace(a->edits, value, quoted);
@@ -108,7 +104,7 @@ static bool add_message(const struct adding *a) {
 bool provider_add_instruction(enum api_endpoint e, const struct json_doc *doc, struct slice text,
                               struct json_edits *edits, struct arena *arena) {
     const struct adding a = {doc, edits, arena, text};
-    if (text.len == 0 || !request_is_object(doc, JSON_ROOT))
+    if (text.len == 0 || !json_is(doc, JSON_ROOT, JSON_OBJECT))
         return false;
     switch (e) {
     case API_CHAT_COMPLETIONS:
@@ -117,8 +113,8 @@ bool provider_add_instruction(enum api_endpoint e, const struct json_doc *doc, s
         return add_to_member(&a, SLICE("instructions"));
     case API_MESSAGES: {
         json_ref system = json_get(doc, JSON_ROOT, SLICE("system"));
-        bool blocks = !json_is_absent(doc, system) && json_type_of(doc, system) == JSON_ARRAY;
-        return blocks ? add_block(&a, system) : add_to_member(&a, SLICE("system"));
+        return json_is(doc, system, JSON_ARRAY) ? add_block(&a, system)
+                                                : add_to_member(&a, SLICE("system"));
     }
     case API_COMPLETIONS:
     case API_EMBEDDINGS:

@@ -79,7 +79,7 @@ static void put(struct usage_report *r, enum usage_field field, int64_t value) {
 
 bool usage_read(const struct json_doc *doc, json_ref usage, struct usage_report *out) {
     *out = (struct usage_report){0};
-    if (json_is_absent(doc, usage) || json_type_of(doc, usage) != JSON_OBJECT)
+    if (!json_is(doc, usage, JSON_OBJECT))
         return false;
     json_ref places[PLACE_COUNT];
     for (enum place p = AT_ROOT; p < PLACE_COUNT; p++)

@@ -1,14 +1,24 @@
-// A request's tier: by a rule, by what its tenant prefers, by a learned model, or
-// by default, in this order.
+// A request's tier: by a rule, by what its tenant prefers, by the example that is
+// nearest to it, by a learned model, or by default, in this order.
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #include "rules.h"
+#include "similar.h"
+
+static const struct metric_family category_total = {
+    .name = "farthing_classifier_category_total",
+    .help = "Requests whose tier an example chose, by the example's category.",
+    .kind = METRIC_COUNTER,
+    .labels = {"category"},
+};
 
 struct classifier {
     const struct config *config;
     struct rules rules;
     struct learn_model *model;            // NULL: none
+    struct similar *similar;              // NULL: no categories
+    struct metric_series **chosen;        // one a category
     const struct config_tier **all_tiers; // the chain where a route names none
     _Atomic unsigned references;
 };
@@ -30,6 +40,18 @@ static bool load_model(struct classifier *c, struct buffer *messages) {
     return c->model != NULL;
 }
 
+static bool load_examples(struct classifier *c, struct buffer *messages) {
+    const struct config_classifier *from = &c->config->classifier;
+    if (from->category_count == 0)
+        return true;
+    c->similar = similar_new(from, messages);
+    c->chosen = base_calloc(from->category_count, sizeof(struct metric_series *));
+    metric_declare(&category_total);
+    for (size_t i = 0; i < from->category_count; i++)
+        c->chosen[i] = metric_series(&category_total, &from->categories[i].name);
+    return c->similar != NULL;
+}
+
 struct classifier *classifier_new(const struct config *config, struct buffer *messages) {
     struct classifier *c = base_calloc(1, sizeof *c);
     c->config = config_ref(config);
@@ -38,6 +60,7 @@ struct classifier *classifier_new(const struct config *config, struct buffer *me
         c->all_tiers[i] = &config->tiers[i];
     atomic_init(&c->references, 1);
     bool loaded = load_model(c, messages);
+    loaded = load_examples(c, messages) && loaded;
     if (!rules_compile(&c->rules, &config->classifier, messages) || !loaded) {
         classifier_unref(c);
         return NULL;
@@ -56,6 +79,8 @@ void classifier_unref(struct classifier *c) {
         return;
     rules_free(&c->rules);
     learn_model_unref(c->model);
+    similar_free(c->similar);
+    free(c->chosen);
     config_unref(c->config);
     free(c->all_tiers);
     free(c);
@@ -74,7 +99,8 @@ bool classify_quality_find(struct slice word, enum classify_quality *out) {
 }
 
 const char *classify_by_name(enum classify_by by) {
-    static const char *const names[] = {"rule", "quality", "model", "score", "default"};
+    static const char *const names[] = {"rule",  "quality", "similar",
+                                        "model", "score",   "default"};
     _Static_assert(FARTHING_COUNT(names) == CLASSIFY_BY_COUNT, "a name for each");
     return names[by];
 }
@@ -165,6 +191,76 @@ static void choose_by_model(const struct learn_model *model, const struct rules_
     choose_by_chances(chain, in, out);
 }
 
+// --------------------------------------------------------------- similarity
+
+bool classifier_wants_vectors(const struct classifier *c) {
+    return c->similar != NULL && similar_is_outside(c->similar);
+}
+
+size_t classifier_examples(const struct classifier *c, const struct slice **texts) {
+    *texts = NULL;
+    return c->similar != NULL ? similar_examples(c->similar, texts) : 0;
+}
+
+bool classifier_take_examples(const struct classifier *c, struct slice answer_body,
+                              struct error *err) {
+    return c->similar != NULL ? similar_take(c->similar, answer_body, err)
+                              : error_set(err, "there are no categories");
+}
+
+bool classifier_has_examples(const struct classifier *c) {
+    return c->similar != NULL && similar_has_vectors(c->similar);
+}
+
+// The first bytes, without half a character at their end.
+static struct slice cut(struct slice text, size_t most) {
+    if (text.len <= most)
+        return text;
+    while (most > 0 && ((uint8_t)text.ptr[most] & 0xC0) == 0x80)
+        most--;
+    return slice_make(text.ptr, most);
+}
+
+struct slice classify_similar_text(const struct classify_texts *texts, struct arena *arena) {
+    size_t last = texts->last < texts->count ? texts->last : texts->count, bytes = 0;
+    if (texts->count - last == 1)
+        return cut(texts->items[last], CLASSIFY_SIMILAR_BYTES);
+    if (texts->count == last)
+        return SLICE("");
+    char *joined = arena_alloc(arena, CLASSIFY_SIMILAR_BYTES + 1);
+    for (size_t i = last; i < texts->count && bytes < CLASSIFY_SIMILAR_BYTES; i++) {
+        if (i > last)
+            joined[bytes++] = '\n';
+        struct slice piece = cut(texts->items[i], CLASSIFY_SIMILAR_BYTES - bytes);
+        memcpy(joined + bytes, piece.ptr, piece.len);
+        bytes += piece.len;
+        if (piece.len < texts->items[i].len)
+            break; // what comes after a cut would seem to belong to it
+    }
+    return slice_make(joined, bytes);
+}
+
+static bool choose_by_example(const struct classifier *c, const struct rules_chain *chain,
+                              const struct classify_input *in, struct classify_result *out) {
+    struct similar_match match;
+    if (c->similar == NULL)
+        return false;
+    struct slice text = similar_is_outside(c->similar)
+                            ? SLICE("")
+                            : classify_similar_text(&out->texts, in->arena);
+    if (!similar_nearest(c->similar, text, in->vector, &match))
+        return false;
+    out->category = match.category;
+    out->similarity = match.cosine;
+    if (match.cosine < (double)match.category->threshold_milli / 1000 ||
+        !has_tier(chain, match.category->tier))
+        return false;
+    out->tier = match.category->tier;
+    out->by = CLASSIFY_BY_SIMILAR;
+    metric_add(c->chosen[match.category - c->config->classifier.categories], 1);
+    return true;
+}
+
 // ------------------------------------------------------------------ request
 
 static void choose_tier(const struct classifier *c, const struct learn_model *model,
@@ -177,6 +273,8 @@ static void choose_tier(const struct classifier *c, const struct learn_model *mo
         out->by = CLASSIFY_BY_RULE;
     } else if (in->quality == CLASSIFY_BEST) {
         choose(out, &chain, chain.count - 1, CLASSIFY_BY_QUALITY);
+    } else if (choose_by_example(c, &chain, in, out)) {
+        return;
     } else if (model != NULL) {
         choose_by_model(model, &chain, in, out);
     } else if (out->rule_score < 0 || out->rule_score > 0) {
@@ -204,7 +302,22 @@ void classify_request(const struct classifier *c, const struct learn_model *mode
                       const struct classify_input *in, struct classify_result *out) {
     struct rules_chain chain = chain_of(c, in->route);
     *out = (struct classify_result){.route = in->route, .by = CLASSIFY_BY_DEFAULT};
-    classify_signals(e, doc, in->input_tokens, in->arena, &out->signals, &out->texts);
+    if (in->signals != NULL && in->texts != NULL) {
+        out->signals = *in->signals;
+        out->texts = *in->texts;
+    } else {
+        classify_signals(e, doc, in->input_tokens, in->arena, &out->signals, &out->texts);
+    }
+    out->signals.values[CONFIG_SIGNAL_DEADLINE_MS] = in->deadline_ms;
+    out->signals.values[CONFIG_SIGNAL_PAST_SUCCESS] = in->past_success_percent;
     apply_rule(rules_match(&c->rules, in, &out->signals, &out->texts, &chain), out);
     choose_tier(c, model != NULL ? model : c->model, in, out);
+}
+
+struct slice classify_result_name(const struct classify_result *result, struct arena *arena) {
+    if (result->by == CLASSIFY_BY_SIMILAR)
+        return arena_printf(arena, "category:%.*s", SLICE_ARG(result->category->name));
+    if (result->rule != NULL)
+        return result->rule->name;
+    return slice_of(classify_by_name(result->by));
 }

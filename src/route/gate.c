@@ -13,12 +13,7 @@ enum {
 };
 
 const char *gate_reason_name(enum config_escalation reason) {
-    static const char *const names[] = {
-        "error", "timeout", "length", "content_filter", "empty", "refusal", "json", "json_schema",
-        "tools", "pattern", "too_short", "language", "repetition", "context", "none",
-    };
-    _Static_assert(FARTHING_COUNT(names) == CONFIG_ESCALATE_COUNT + 1, "a name for each reason");
-    return names[reason];
+    return reason == GATE_NONE ? "none" : config_escalation_name(reason);
 }
 
 static uint32_t scripts_of(const struct config_slices *names) {

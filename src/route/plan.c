@@ -67,23 +67,31 @@ static void add_tier(struct plan *p, const struct config_tier *tier) {
         add_model(p, tier->models[m], tier);
 }
 
-// The route's chain, or the default chain of all tiers; from `first` on where
-// the client asked for a tier.
+size_t route_chain_length(const struct config *config, const struct config_route *route) {
+    return route != NULL && route->tier_count > 0 ? route->tier_count : config->tier_count;
+}
+
+const struct config_tier *route_chain_at(const struct config *config,
+                                         const struct config_route *route, size_t place) {
+    if (route != NULL && route->tier_count > 0)
+        return place < route->tier_count ? route->tiers[place] : NULL;
+    return place < config->tier_count ? &config->tiers[place] : NULL;
+}
+
+// The chain from `first` on. One that is not of the chain (a client's, a canary's)
+// comes before the whole of it.
 static void add_chain(struct plan *p, const struct config_route *route,
                       const struct config_tier *first) {
-    if (first != NULL)
+    const struct config_tier *tier = NULL;
+    size_t from = 0;
+    if (first != NULL) {
+        while ((tier = route_chain_at(p->config, route, from)) != NULL && tier != first)
+            from++;
+        from = tier != NULL ? from : 0;
         add_tier(p, first);
-    bool reached = first == NULL;
-    size_t count = route != NULL && route->tier_count > 0 ? route->tier_count
-                                                          : p->config->tier_count;
-    for (size_t t = 0; t < count; t++) {
-        const struct config_tier *tier = route != NULL && route->tier_count > 0
-                                             ? route->tiers[t]
-                                             : &p->config->tiers[t];
-        if (reached)
-            add_tier(p, tier);
-        reached = reached || tier == first;
     }
+    for (size_t t = from; (tier = route_chain_at(p->config, route, t)) != NULL; t++)
+        add_tier(p, tier);
 }
 
 static const struct config_tier *tier_of(const struct config_model *model,

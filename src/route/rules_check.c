@@ -35,13 +35,19 @@ static bool is_dead(const struct rule *rule, struct buffer *why) {
 
 // -------------------------------------------------------------- implication
 
-// Does every value in `b` lie in `a`? Values are at least 0, but for a cap on
-// output that is not set, which is in no range at all.
+// A cap on output that is not said, a deadline that is not set, a success that is not
+// known: in no range at all.
+static bool may_be_unset(enum config_signal signal) {
+    return signal == CONFIG_SIGNAL_OUTPUT_TOKENS || signal == CONFIG_SIGNAL_DEADLINE_MS ||
+           signal == CONFIG_SIGNAL_PAST_SUCCESS;
+}
+
+// Does every value in `b` lie in `a`? All others are at least 0.
 static bool range_implies(enum config_signal signal, struct config_range b, struct config_range a) {
     bool bounded = b.min != CONFIG_UNSET || b.max != CONFIG_UNSET;
     if (a.min == CONFIG_UNSET && a.max == CONFIG_UNSET)
         return true;
-    if (signal == CONFIG_SIGNAL_OUTPUT_TOKENS && !bounded)
+    if (may_be_unset(signal) && !bounded)
         return false;
     return (a.min <= 0 || b.min >= a.min) &&
            (a.max == CONFIG_UNSET || (b.max != CONFIG_UNSET && b.max <= a.max));

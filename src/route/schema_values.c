@@ -56,16 +56,24 @@ bool schema_read_names(struct schema_compiler *c, json_ref array, struct schema_
     return true;
 }
 
-// An empty array to be filled from an object's members; NULL: it is no object.
-static struct schema_name *names_of(struct schema_compiler *c, json_ref object) {
-    return json_type_of(c->doc, object) == JSON_OBJECT
-               ? arena_calloc(c->arena, json_count(c->doc, object) * sizeof(struct schema_name))
-               : NULL;
+// The names of an object's members, in their order; NULL: it is no object.
+static struct schema_name *names_of(struct schema_compiler *c, json_ref object, uint32_t *count) {
+    *count = 0;
+    if (json_type_of(c->doc, object) != JSON_OBJECT)
+        return NULL;
+    struct schema_name *items = arena_calloc(c->arena, json_count(c->doc, object) * sizeof *items);
+    for (json_ref k = json_first(c->doc, object); k != JSON_NONE;
+         k = json_next(c->doc, object, k)) {
+        items[*count].name = json_string(c->doc, k, c->arena);
+        items[*count].order = *count;
+        ++*count;
+    }
+    return items;
 }
 
 bool schema_read_dependents(struct schema_compiler *c, json_ref object, struct schema_names *out) {
-    struct schema_name *items = names_of(c, object);
-    uint32_t count = 0;
+    uint32_t count;
+    struct schema_name *items = names_of(c, object, &count), *item = items;
     if (items == NULL)
         return false;
     for (json_ref k = json_first(c->doc, object); k != JSON_NONE;
@@ -73,10 +81,7 @@ bool schema_read_dependents(struct schema_compiler *c, json_ref object, struct s
         struct schema_names *required = arena_calloc(c->arena, sizeof *required);
         if (!schema_read_names(c, json_value_of(k), required))
             return false;
-        items[count] = (struct schema_name){.name = json_string(c->doc, k, c->arena),
-                                            .order = count,
-                                            .required = required};
-        count++;
+        item++->required = required;
     }
     *out = sorted(items, count);
     return true;
@@ -84,17 +89,12 @@ bool schema_read_dependents(struct schema_compiler *c, json_ref object, struct s
 
 bool schema_read_map(struct schema_compiler *c, json_ref object, uint32_t resource,
                      struct schema_names *out) {
-    struct schema_name *items = names_of(c, object);
-    uint32_t count = 0;
+    uint32_t count;
+    struct schema_name *items = names_of(c, object, &count), *item = items;
     if (items == NULL)
         return false;
-    for (json_ref k = json_first(c->doc, object); k != JSON_NONE;
-         k = json_next(c->doc, object, k)) {
-        items[count] = (struct schema_name){.name = json_string(c->doc, k, c->arena),
-                                            .order = count,
-                                            .node = schema_add(c, json_value_of(k), resource)};
-        count++;
-    }
+    for (json_ref k = json_first(c->doc, object); k != JSON_NONE; k = json_next(c->doc, object, k))
+        item++->node = schema_add(c, json_value_of(k), resource);
     *out = sorted(items, count);
     return true;
 }

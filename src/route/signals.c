@@ -2,12 +2,15 @@
 // of differs by endpoint; the walk takes each shape where it finds it.
 #include "signals.h"
 
+#include <stdio.h>
+
 struct walk {
     const struct json_doc *doc;
     struct arena *arena;
     struct classify_signals *s;
     struct slice *texts; // in the arena, grown by doubling
     size_t count, cap, bytes;
+    size_t last; // the text with which the last turn of a user begins
 };
 
 static struct slice word(const struct walk *w, json_ref object, struct slice name) {
@@ -127,8 +130,12 @@ static void walk_messages(struct walk *w, json_ref list) {
     if (!is_type(w, list, JSON_ARRAY))
         return;
     for (json_ref r = json_first(w->doc, list); r != JSON_NONE; r = json_next(w->doc, list, r)) {
+        size_t before = w->count;
         bool user = walk_message(w, r);
-        w->s->values[CONFIG_SIGNAL_TURNS] += user && !asking;
+        if (user && !asking) {
+            w->s->values[CONFIG_SIGNAL_TURNS]++;
+            w->last = before;
+        }
         asking = user;
     }
 }
@@ -232,9 +239,12 @@ void classify_signals(enum api_endpoint e, const struct json_doc *doc, int64_t i
     *signals = (struct classify_signals){0};
     signals->values[CONFIG_SIGNAL_INPUT_TOKENS] = input_tokens;
     signals->values[CONFIG_SIGNAL_OUTPUT_TOKENS] = CONFIG_UNSET;
+    // The request does not say these.
+    signals->values[CONFIG_SIGNAL_DEADLINE_MS] = signals->values[CONFIG_SIGNAL_PAST_SUCCESS] =
+        CONFIG_UNSET;
     if (!json_is_absent(doc, JSON_ROOT) && json_type_of(doc, JSON_ROOT) == JSON_OBJECT)
         walk_endpoint(&w, e);
-    *texts = (struct classify_texts){w.texts, w.count, w.bytes};
+    *texts = (struct classify_texts){w.texts, w.count, w.bytes, w.last};
 }
 
 // --------------------------------------------------------------------- words
@@ -242,36 +252,63 @@ void classify_signals(enum api_endpoint e, const struct json_doc *doc, int64_t i
 static const char *const names[CONFIG_SIGNAL_COUNT] = {
     "input_tokens", "turns",     "tools",   "tool_results", "images",       "code_blocks",
     "code_lines",   "questions", "numbers", "math",         "schema_bytes", "output_tokens",
+    "deadline_ms",  "past_success",
 }; // as enum config_signal
 
 const char *classify_signal_name(enum config_signal s) {
     return names[s];
 }
 
+// What is 0 says nothing, but for a share of successes, where it says most.
+static bool is_telling(const struct classify_signals *signals, size_t at) {
+    return signals->values[at] > 0 ||
+           (at == CONFIG_SIGNAL_PAST_SUCCESS && signals->values[at] == 0);
+}
+
+static void write_members(const struct classify_signals *signals, struct json_writer *w) {
+    for (size_t i = 0; i < CONFIG_SIGNAL_COUNT; i++)
+        if (is_telling(signals, i)) {
+            json_key(w, slice_of(names[i]));
+            json_put_i64(w, signals->values[i]);
+        }
+    if (signals->other_parts > 0) {
+        json_key(w, SLICE("other_parts"));
+        json_put_i64(w, signals->other_parts);
+    }
+    if (signals->json_output) {
+        json_key(w, SLICE("json"));
+        json_put_bool(w, true);
+    }
+    if (signals->scripts != 0) {
+        json_key(w, SLICE("scripts"));
+        json_array_begin(w);
+        for (unsigned s = 0; s < CONFIG_SCRIPT_COUNT; s++)
+            if ((signals->scripts & 1u << s) != 0)
+                json_put_string(w, slice_of(config_script_name((enum config_script)s)));
+        json_array_end(w);
+    }
+}
+
 void classify_signals_write(const struct classify_signals *signals, struct buffer *out) {
     struct json_writer w;
     json_write_start(&w, out);
     json_object_begin(&w);
-    for (size_t i = 0; i < CONFIG_SIGNAL_COUNT; i++)
-        if (signals->values[i] > 0) {
-            json_key(&w, slice_of(names[i]));
-            json_put_i64(&w, signals->values[i]);
-        }
-    if (signals->other_parts > 0) {
-        json_key(&w, SLICE("other_parts"));
-        json_put_i64(&w, signals->other_parts);
-    }
-    if (signals->json_output) {
-        json_key(&w, SLICE("json"));
-        json_put_bool(&w, true);
-    }
-    if (signals->scripts != 0) {
-        json_key(&w, SLICE("scripts"));
-        json_array_begin(&w);
-        for (unsigned s = 0; s < CONFIG_SCRIPT_COUNT; s++)
-            if ((signals->scripts & 1u << s) != 0)
-                json_put_string(&w, slice_of(config_script_name((enum config_script)s)));
-        json_array_end(&w);
+    write_members(signals, &w);
+    json_object_end(&w);
+}
+
+void classify_result_write(const struct classify_result *result, struct buffer *out) {
+    struct json_writer w;
+    json_write_start(&w, out);
+    json_object_begin(&w);
+    write_members(&result->signals, &w);
+    if (result->category != NULL) {
+        char text[32];
+        int len = snprintf(text, sizeof text, "%.3f", result->similarity);
+        json_key(&w, SLICE("similar"));
+        json_put_string(&w, result->category->name);
+        json_key(&w, SLICE("similarity"));
+        json_put_raw(&w, slice_make(text, (size_t)len));
     }
     json_object_end(&w);
 }

@@ -216,43 +216,30 @@ static const char recovery[] =
     "FROM key_blocks GROUP BY digest, CASE digest WHEN '' THEN tenant ELSE '' END) "
     "WHERE blocked = 1 ORDER BY position";
 
-static bool recover_row(struct key_blocks *b, const struct json_doc *doc, json_ref row,
-                        struct arena *arena, struct error *err) {
+static bool recover_row(void *arg, const struct store_row *row, struct error *err) {
     uint8_t digest[DIGEST_LEN];
-    struct slice hex = json_string(doc, json_get(doc, row, SLICE("digest")), arena);
+    struct slice hex = store_row_text(row, SLICE("digest"));
     struct key_block block = {
         .digest = hex.len > 0 ? digest : NULL,
-        .tenant = json_string(doc, json_get(doc, row, SLICE("tenant")), arena),
+        .tenant = store_row_text(row, SLICE("tenant")),
         .blocked = true,
-        .who = json_string(doc, json_get(doc, row, SLICE("who")), arena),
-        .reason = json_string(doc, json_get(doc, row, SLICE("reason")), arena),
+        .who = store_row_text(row, SLICE("who")),
+        .reason = store_row_text(row, SLICE("reason")),
     };
-    if (!json_i64(doc, json_get(doc, row, SLICE("at_ms")), &block.at_ms) ||
+    json_ref at = json_get(row->doc, row->object, SLICE("at_ms"));
+    if (!json_i64(row->doc, at, &block.at_ms) ||
         (hex.len > 0 && !digest_unhex(hex, digest, DIGEST_LEN)))
         return error_set(err, "a row of the table key_blocks is not as it was written: %.*s",
-                         SLICE_ARG(json_raw(doc, row)));
-    return change(b, &block) ||
+                         SLICE_ARG(json_raw(row->doc, row->object)));
+    return change(arg, &block) ||
            error_set(err, "the table key_blocks has more than %d keys", KEY_BLOCKS_MAX);
-}
-
-static bool recover_rows(struct key_blocks *b, struct slice text, struct error *err) {
-    struct json_doc *doc = json_doc_new();
-    struct arena *arena = arena_new(4096);
-    bool ok = json_parse(doc, text, NULL, err);
-    if (ok)
-        for (json_ref row = json_first(doc, JSON_ROOT); ok && row != JSON_NONE;
-             row = json_next(doc, JSON_ROOT, row))
-            ok = recover_row(b, doc, row, arena, err);
-    arena_free(arena);
-    json_doc_free(doc);
-    return ok;
 }
 
 static bool recover(struct key_blocks *b, struct store *store, struct error *err) {
     struct buffer text = {0};
     b->journal = store_journal_open(store, "key_blocks", columns, FARTHING_COUNT(columns), err);
     bool ok = b->journal != NULL && store_query_now(store, recovery, NULL, 0, &text, err) &&
-              recover_rows(b, buffer_slice(&text), err);
+              store_rows_visit(buffer_slice(&text), recover_row, b, err);
     buffer_free(&text);
     return ok;
 }

@@ -15,7 +15,9 @@ static bool applies(const struct budget *b, const struct budget_scope *scope) {
         return false;
     if (b->per == PER_RUN_COST)
         return scope->run.len > 0 && scope->run_amount != CONFIG_UNSET;
-    return fits(b->feature, scope->feature) && fits(b->user, scope->user);
+    bool feature = b->feature_exact ? slice_equal(b->feature, scope->feature)
+                                    : fits(b->feature, scope->feature);
+    return feature && fits(b->user, scope->user);
 }
 
 // The run's own amount is what the ask says.

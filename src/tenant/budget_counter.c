@@ -26,17 +26,17 @@ void counter_sum(const struct budget_counter *c, int64_t now_ms, struct counter_
             add_span(out, &c->spans[i]);
 }
 
-static config_pico amount_with(const struct budget_counter *c, config_pico extra) {
+config_pico counter_amount(const struct budget_counter *c, config_pico extra) {
     config_pico amount = pico_add(c->amount, extra);
     return amount > 0 ? amount : 0;
 }
 
 config_pico counter_left(const struct budget_counter *c, int64_t now_ms) {
     if (!c->many) // neither is negative
-        return amount_with(c, c->now->extra) - span_used(c->now);
+        return counter_amount(c, c->now->extra) - span_used(c->now);
     struct counter_sums sums;
     counter_sum(c, now_ms, &sums);
-    return amount_with(c, sums.extra) - pico_add(sums.spent, sums.reserved);
+    return counter_amount(c, sums.extra) - pico_add(sums.spent, sums.reserved);
 }
 
 // --------------------------------------------------------------------- waiting
@@ -94,7 +94,7 @@ static config_pico step_of(const struct budget_counter *c) {
 
 // At the amount the ceiling need go no higher, unless more than that is used.
 static config_pico ceiling_for(const struct budget_counter *c, const struct span *s) {
-    config_pico used = span_used(s), amount = amount_with(c, s->extra);
+    config_pico used = span_used(s), amount = counter_amount(c, s->extra);
     config_pico most = used > amount ? used : amount;
     config_pico ceiling = s == c->now ? pico_add(used, step_of(c)) : used;
     return ceiling < most ? ceiling : most;
@@ -123,41 +123,42 @@ bool counter_wants_lower(const struct budget_counter *c, const struct span *s,
 
 // ------------------------------------------------------------------------ views
 
-static void view_window(const struct budget_counter *c, int64_t now_ms, struct budget_view *out) {
-    if (!c->shape.sliding) {
-        bool total = c->now->window.end_ms == INT64_MAX;
-        out->window_start_ms = total ? 0 : c->now->window.start_ms;
-        out->window_end_ms = total ? 0 : c->now->window.end_ms;
-        return;
-    }
+struct budget_view budget_view_of(const struct budget *b, const struct window *w) {
+    bool total = w->end_ms == INT64_MAX;
+    return (struct budget_view){
+        .tenant = b->tenant->name,
+        .budget = b->name,
+        .feature = b->feature,
+        .user = b->user,
+        .per = b->per == PER_RUN_COST ? CONFIG_PER_RUN : (enum config_budget_per)b->per,
+        .window_start_ms = total ? 0 : w->start_ms,
+        .window_end_ms = total ? 0 : w->end_ms,
+        .configured = b->configured,
+    };
+}
+
+static void view_sliding(const struct budget_counter *c, int64_t now_ms, struct budget_view *out) {
     int64_t at = moment_of(c, 1, now_ms);
     out->window_start_ms = now_ms - c->shape.length_ms;
     out->window_end_ms = at > 0 ? at : now_ms + c->shape.length_ms;
 }
 
 void counter_view(const struct budget_counter *c, int64_t now_ms, struct budget_view *out) {
-    const struct budget *b = c->budget;
     struct counter_sums sums;
     counter_sum(c, now_ms, &sums);
     config_pico left = counter_left(c, now_ms);
-    *out = (struct budget_view){
-        .tenant = b->tenant->name,
-        .budget = b->name,
-        .feature = b->feature,
-        .user = b->user,
-        .value = c->value,
-        .per = b->per == PER_RUN_COST ? CONFIG_PER_RUN : (enum config_budget_per)b->per,
-        .sliding = c->shape.sliding,
-        .frozen = c->frozen,
-        .amount = amount_with(c, sums.extra),
-        .topped_up = sums.extra,
-        .spent = sums.spent,
-        .reserved = sums.reserved,
-        .remaining = left > 0 ? left : 0,
-        .recovered = sums.recovered,
-        .overrun = sums.overrun,
-        .ceiling = sums.ceiling,
-        .configured = b->configured,
-    };
-    view_window(c, now_ms, out);
+    *out = budget_view_of(c->budget, &c->now->window);
+    out->value = c->value;
+    out->sliding = c->shape.sliding;
+    out->frozen = c->frozen;
+    out->amount = counter_amount(c, sums.extra);
+    out->topped_up = sums.extra;
+    out->spent = sums.spent;
+    out->reserved = sums.reserved;
+    out->remaining = left > 0 ? left : 0;
+    out->recovered = sums.recovered;
+    out->overrun = sums.overrun;
+    out->ceiling = sums.ceiling;
+    if (c->shape.sliding)
+        view_sliding(c, now_ms, out);
 }

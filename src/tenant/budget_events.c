@@ -78,14 +78,9 @@ static bool is_reached(config_pico spent, config_pico amount, unsigned percent) 
     return (__int128)spent * 100 >= (__int128)amount * percent;
 }
 
-static config_pico amount_of(const struct budget_counter *c, const struct counter_sums *sums) {
-    config_pico amount = pico_add(c->amount, sums->extra);
-    return amount > 0 ? amount : 0;
-}
-
 // How many of the budget's warnings are due?
 static unsigned reached(const struct budget_counter *c, const struct counter_sums *sums) {
-    config_pico amount = amount_of(c, sums);
+    config_pico amount = counter_amount(c, sums->extra);
     unsigned n = 0;
     while (n < c->budget->warn_count && is_reached(sums->spent, amount, c->budget->warn_at[n]))
         n++;
@@ -102,7 +97,7 @@ void budget_check_warnings(struct budget_rows *rows, struct budget_counter *c, s
         e->percent = c->budget->warn_at[told->warnings];
         e->spent = sums.spent;
         e->reserved = sums.reserved;
-        e->amount = amount_of(c, &sums);
+        e->amount = counter_amount(c, sums.extra);
     }
 }
 
@@ -135,7 +130,7 @@ void budget_check_exhausted(struct budget_rows *rows, struct budget_counter *c, 
     counter_sum(c, now_ms, &sums);
     e->spent = sums.spent;
     e->reserved = sums.reserved;
-    e->amount = amount_of(c, &sums);
+    e->amount = counter_amount(c, sums.extra);
     e->asked = asked;
 }
 

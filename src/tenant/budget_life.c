@@ -6,8 +6,8 @@
 
 struct budgets *budgets_open(struct store *store, struct error *err) {
     struct budgets *b = base_calloc(1, sizeof *b);
-    lock_init(&b->lock);
-    lock_init(&b->refreshing);
+    base_lock_init(&b->lock);
+    base_lock_init(&b->refreshing);
     b->by_name = table_new();
     b->names = arena_new(4096);
     b->store = store;

@@ -1,8 +1,6 @@
 // Budgets by name: what the file says of them. They are kept for as long as the
 // process, since a tenant that is taken out of the file and put back has not
 // become richer. A budget that is `per` something else is another one.
-#include <stdlib.h>
-
 #include "budget_room.h"
 #include "zone.h"
 
@@ -52,11 +50,10 @@ void budget_metrics_declare(void) {
 // ---------------------------------------------------------------------- tenants
 
 static struct budget_tenant *tenant_new(struct budgets *b, struct slice name) {
-    struct budget_tenant *t = aligned_alloc(CACHE_LINE, sizeof *t);
-    if (t == NULL)
-        abort();
-    *t = (struct budget_tenant){.budgets = b, .name = arena_copy(b->names, name)};
-    lock_init(&t->lock);
+    struct budget_tenant *t = base_calloc_lines(sizeof *t);
+    base_lock_init(&t->lock);
+    t->budgets = b;
+    t->name = arena_copy(b->names, name);
     t->next = b->tenants;
     b->tenants = t;
     table_put(b->by_name, name, t);
@@ -243,6 +240,7 @@ static void configure_budget(struct budget_tenant *t, const struct config_budget
     budget_rows_start(&rows);
     pthread_mutex_lock(&t->lock);
     b->feature = feature;
+    b->feature_exact = from->feature_exact;
     b->user = user;
     b->amount = from->amount > 0 ? from->amount : 0;
     b->shape = shape;

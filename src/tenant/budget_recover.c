@@ -1,9 +1,8 @@
 // What earlier processes left: read once, before any loop runs.
-#include <event2/event.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "budget_room.h"
-#include "farthing/json.h"
 
 enum { LOSSES_LOGGED = 20 }; // of thousands of values each may have one
 
@@ -37,63 +36,29 @@ static const char recovery[] =
     "ORDER BY coalesce(per, '') <> '', NOT (end_ms = 0 AND frozen <> 0), touched_ms DESC "
     "LIMIT 200000) ORDER BY touched_ms, end_ms";
 
-struct answer {
-    bool done;
-    enum store_status status;
-    struct buffer text;
-};
-
-static void on_rows(void *arg, enum store_status status, struct slice value, int64_t expires_ms) {
-    (void)expires_ms;
-    struct answer *a = arg;
-    a->done = true;
-    a->status = status;
-    buffer_append(&a->text, value);
-}
-
-// On a loop of its own, since no other runs yet.
-static void read_rows(struct store *store, struct answer *a) {
-    char now[24];
-    struct slice params[] = {
-        slice_make(now, (size_t)snprintf(now, sizeof now, "%lld", (long long)clock_wall_ms()))};
-    struct event_base *loop = event_base_new();
-    struct store_client *client = store_client_new(store, loop);
-    a->status = STORE_FAILED;
-    if (store_query(client, recovery, params, 1, on_rows, a) != NULL)
-        while (!a->done)
-            event_base_loop(loop, EVLOOP_ONCE);
-    store_client_free(client);
-    event_base_free(loop);
-}
-
 // ------------------------------------------------------------------------- rows
 
-static int64_t number_of(const struct json_doc *doc, json_ref row, struct slice name) {
-    int64_t value;
-    return json_i64(doc, json_get(doc, row, name), &value) ? value : 0;
-}
-
-static int64_t positive(const struct json_doc *doc, json_ref row, struct slice name) {
-    int64_t value = number_of(doc, row, name);
+static int64_t positive(const struct store_row *row, struct slice name) {
+    int64_t value = store_row_i64(row, name);
     return value > 0 ? value : 0;
 }
 
 // The rule: what was not given back counts as spent.
-static config_pico read_span(const struct json_doc *doc, json_ref row, struct span *s) {
-    config_pico spent = positive(doc, row, SLICE("spent"));
-    config_pico ceiling = positive(doc, row, SLICE("ceiling"));
+static config_pico read_span(const struct store_row *row, struct span *s) {
+    config_pico spent = positive(row, SLICE("spent"));
+    config_pico ceiling = positive(row, SLICE("ceiling"));
     config_pico lost = ceiling > spent ? ceiling - spent : 0;
-    config_pico extra = number_of(doc, row, SLICE("extra"));
+    config_pico extra = store_row_i64(row, SLICE("extra"));
     *s = (struct span){
-        .window = {positive(doc, row, SLICE("start_ms")), positive(doc, row, SLICE("end_ms"))},
+        .window = {positive(row, SLICE("start_ms")), positive(row, SLICE("end_ms"))},
         .spent = pico_add(spent, lost),
-        .recovered = pico_add(positive(doc, row, SLICE("recovered")), lost),
-        .overrun = positive(doc, row, SLICE("overrun")),
+        .recovered = pico_add(positive(row, SLICE("recovered")), lost),
+        .overrun = positive(row, SLICE("overrun")),
         .extra = extra > -INT64_MAX ? extra : -INT64_MAX,
         .ceiling = pico_add(spent, lost),
         .confirmed = pico_add(spent, lost),
-        .reach_ms = positive(doc, row, SLICE("reach_ms")),
-        .until_ms = number_of(doc, row, SLICE("until_ms")),
+        .reach_ms = positive(row, SLICE("reach_ms")),
+        .until_ms = store_row_i64(row, SLICE("until_ms")),
     };
     return lost;
 }
@@ -124,82 +89,69 @@ static void remember_loss(struct budgets *b, struct budget_counter *c, const str
 }
 
 // A window of "other" may be there already: of others for whom there was no room.
-static struct span *same_window(struct budget_counter *c, const struct window *w) {
-    for (size_t i = 0; i < c->span_count; i++)
-        if (c->spans[i].window.start_ms == w->start_ms && c->spans[i].window.end_ms == w->end_ms)
-            return &c->spans[i];
-    return NULL;
-}
-
 static void keep_span(struct budget_counter *c, const struct span *found) {
-    struct span *s = same_window(c, &found->window);
+    struct span *s = counter_span_of(c, &found->window);
     if (s != NULL) {
         s->spent = pico_add(s->spent, found->spent);
         s->ceiling = s->confirmed = s->spent;
-        s->dirty = c->dirty = true;
+        counter_set_dirty(c, s);
         return;
     }
-    if (c->span_count == c->span_capacity) {
-        c->span_capacity = c->span_capacity > 0 ? 2 * c->span_capacity : 1;
-        c->spans = base_realloc(c->spans, c->span_capacity * sizeof *c->spans);
-    }
-    s = &c->spans[c->span_count++];
+    s = counter_push_span(c);
     *s = *found;
     s->epoch = ++c->last_epoch;
 }
 
-static struct budget_counter *counter_of(struct budgets *b, const struct json_doc *doc,
-                                         json_ref row, uint64_t number, struct arena *arena) {
-    struct slice tenant = json_string(doc, json_get(doc, row, SLICE("tenant")), arena);
-    struct slice name = json_string(doc, json_get(doc, row, SLICE("budget")), arena);
-    struct slice value = json_string(doc, json_get(doc, row, SLICE("value")), arena);
-    struct slice per_name = json_string(doc, json_get(doc, row, SLICE("per")), arena);
-    int64_t touched_ms = positive(doc, row, SLICE("touched_ms"));
+static struct budget_counter *counter_of(struct budgets *b, const struct store_row *row,
+                                         uint64_t number) {
     int per;
-    if (!budget_per_parse(per_name, &per))
+    if (!budget_per_parse(store_row_text(row, SLICE("per")), &per))
         return NULL; // a later version's
-    struct budget *budget = budget_find(budget_tenant_find(b, tenant), name, per);
-    struct budget_counter *c = budget_counter_make(budget, value, clock_wall_ms());
+    struct budget_tenant *tenant = budget_tenant_find(b, store_row_text(row, SLICE("tenant")));
+    struct budget *budget = budget_find(tenant, store_row_text(row, SLICE("budget")), per);
+    struct budget_counter *c =
+        budget_counter_make(budget, store_row_text(row, SLICE("value")), clock_wall_ms());
     if (number > c->newest_row) { // what it says of the counter is the truth
         c->newest_row = number;
-        c->touched_ms = touched_ms;
+        c->touched_ms = positive(row, SLICE("touched_ms"));
     }
     if (per == PER_RUN_COST) // nobody else knows it until the run goes on
-        c->amount = positive(doc, row, SLICE("amount"));
+        c->amount = positive(row, SLICE("amount"));
     return c;
 }
 
-static void recover_row(struct budgets *b, const struct json_doc *doc, json_ref row,
-                        struct arena *arena) {
-    uint64_t number = (uint64_t)positive(doc, row, SLICE("number"));
+static bool recover_row(void *arg, const struct store_row *row, struct error *err) {
+    (void)err;
+    struct budgets *b = arg;
+    uint64_t number = (uint64_t)positive(row, SLICE("number"));
     struct span found;
-    config_pico lost = read_span(doc, row, &found);
+    config_pico lost = read_span(row, &found);
     bool state = found.window.end_ms == 0;
-    bool frozen = state && number_of(doc, row, SLICE("frozen")) != 0;
+    bool frozen = state && store_row_i64(row, SLICE("frozen")) != 0;
     if (number > atomic_load(&b->rows))
         atomic_store(&b->rows, number);
     if (state ? !frozen : !span_is_live(&found, clock_wall_ms()))
-        return;
-    struct budget_counter *c = counter_of(b, doc, row, number, arena);
+        return true;
+    struct budget_counter *c = counter_of(b, row, number);
     if (c == NULL)
-        return;
+        return true;
     c->frozen |= frozen;
     if (!state)
         keep_span(c, &found);
     if (!state && lost > 0)
         remember_loss(b, c, &found, lost);
+    return true;
 }
 
-static bool recover_rows(struct budgets *b, struct slice text, struct error *err) {
-    struct json_doc *doc = json_doc_new();
-    struct arena *arena = arena_new(4096);
-    bool ok = json_parse(doc, text, NULL, err);
-    if (ok)
-        for (json_ref row = json_first(doc, JSON_ROOT); row != JSON_NONE;
-             row = json_next(doc, JSON_ROOT, row))
-            recover_row(b, doc, row, arena);
-    arena_free(arena);
-    json_doc_free(doc);
+static bool recover_rows(struct budgets *b, struct error *err) {
+    char now[24];
+    struct slice params[] = {
+        slice_make(now, (size_t)snprintf(now, sizeof now, "%lld", (long long)clock_wall_ms()))};
+    struct buffer rows = {0};
+    bool ok = store_query_now(b->store, recovery, params, 1, &rows, err)
+                  ? store_rows_visit(buffer_slice(&rows), recover_row, b, err)
+                  : error_set(err, "cannot read the budgets from the store");
+    buffer_free(&rows);
     return ok;
 }
 
@@ -207,11 +159,7 @@ bool budget_recover(struct budgets *b, struct error *err) {
     b->journal = store_journal_open(b->store, "budgets", columns, FARTHING_COUNT(columns), err);
     if (b->journal == NULL)
         return false;
-    struct answer a = {0};
-    read_rows(b->store, &a);
-    bool ok = a.status == STORE_OK ? recover_rows(b, buffer_slice(&a.text), err)
-                                   : error_set(err, "cannot read the budgets from the store");
-    buffer_free(&a.text);
+    bool ok = recover_rows(b, err);
     if (b->loss_count > LOSSES_LOGGED)
         log_write(LOG_WARNING, "budgets: and %zu more such amounts", b->loss_count - LOSSES_LOGGED);
     if (ok)
@@ -225,23 +173,12 @@ bool budget_recover(struct budgets *b, struct error *err) {
 void budgets_recovered(struct budgets *b, budget_visitor *visit, void *arg) {
     while (b->losses != NULL) {
         struct budget_loss *loss = b->losses;
-        bool total = loss->window.end_ms == INT64_MAX;
-        const struct budget_view view = {
-            .tenant = loss->budget->tenant->name,
-            .budget = loss->budget->name,
-            .feature = loss->budget->feature,
-            .user = loss->budget->user,
-            .value = loss->value,
-            .per = loss->budget->per == PER_RUN_COST ? CONFIG_PER_RUN
-                                                     : (enum config_budget_per)loss->budget->per,
-            .sliding = loss->budget->shape.sliding,
-            .amount = loss->budget->amount,
-            .spent = loss->spent,
-            .recovered = loss->lost,
-            .window_start_ms = total ? 0 : loss->window.start_ms,
-            .window_end_ms = total ? 0 : loss->window.end_ms,
-            .configured = loss->budget->configured,
-        };
+        struct budget_view view = budget_view_of(loss->budget, &loss->window);
+        view.value = loss->value;
+        view.sliding = loss->budget->shape.sliding;
+        view.amount = loss->budget->amount;
+        view.spent = loss->spent;
+        view.recovered = loss->lost;
         b->losses = loss->next;
         visit(arg, &view);
         free(loss);

@@ -14,7 +14,6 @@
 
 #include "farthing/budget.h"
 #include "farthing/store.h"
-#include "lock.h"
 #include "waits.h"
 #include "window.h"
 
@@ -83,6 +82,7 @@ struct budget {
     struct budget_tenant *tenant;
     struct budget *next;              // in the order in which they were made
     struct slice name, feature, user; // in the budgets' arena
+    bool feature_exact;               // it is no glob
     int per;                          // enum config_budget_per or PER_RUN_COST
     bool configured;
     bool told_full;
@@ -176,6 +176,8 @@ bool span_is_live(const struct span *s, int64_t now_ms);
 // The span that holds now, which becomes the counter's current one. Others move.
 struct span *counter_turn(struct budget_counter *c, int64_t now_ms);
 struct span *counter_span(struct budget_counter *c, uint64_t epoch); // NULL: forgotten
+struct span *counter_span_of(struct budget_counter *c, const struct window *w); // NULL: none
+struct span *counter_push_span(struct budget_counter *c); // not initialized
 struct span *counter_add_span(struct budget_counter *c, struct window window, int64_t now_ms);
 // What counts now goes on counting until the end of the new shape's window.
 void counter_set_shape(struct budget_counter *c, const struct window_shape *shape, int64_t now_ms);
@@ -190,6 +192,7 @@ struct counter_sums {
     config_pico spent, reserved, recovered, overrun, ceiling, extra;
 };
 void counter_sum(const struct budget_counter *c, int64_t now_ms, struct counter_sums *out);
+config_pico counter_amount(const struct budget_counter *c, config_pico extra); // never below 0
 config_pico counter_left(const struct budget_counter *c, int64_t now_ms); // may be negative
 // How long until this much is left? -1: never by waiting.
 int64_t counter_retry_ms(const struct budget_counter *c, config_pico asked, int64_t now_ms);
@@ -198,6 +201,8 @@ bool counter_wants_raise(const struct budget_counter *c, const struct span *s,
                          config_pico *ceiling);
 bool counter_wants_lower(const struct budget_counter *c, const struct span *s,
                          config_pico *ceiling);
+// Whose it is and when: no figures.
+struct budget_view budget_view_of(const struct budget *b, const struct window *w);
 void counter_view(const struct budget_counter *c, int64_t now_ms, struct budget_view *out);
 
 // ---- budget_values.c: counters of a budget

@@ -3,8 +3,6 @@
 // until all of it is out: what is given back comes late by a part at most, and no
 // interval of length_ms ever holds more than the amount. After a change of shape
 // what counted before counts on, beside the new window's span, until that ends.
-#include <stdlib.h>
-
 #include "budget_room.h"
 
 config_pico pico_add(config_pico a, config_pico b) {
@@ -46,7 +44,7 @@ struct span *counter_span(struct budget_counter *c, uint64_t epoch) {
     return NULL;
 }
 
-static struct span *span_of(struct budget_counter *c, const struct window *w) {
+struct span *counter_span_of(struct budget_counter *c, const struct window *w) {
     for (size_t i = 0; i < c->span_count; i++)
         if (is_same(&c->spans[i].window, w))
             return &c->spans[i];
@@ -73,14 +71,17 @@ static void grow(struct budget_counter *c) {
         c->now = &c->spans[at];
 }
 
+struct span *counter_push_span(struct budget_counter *c) {
+    if (c->span_count == c->span_capacity)
+        grow(c);
+    return &c->spans[c->span_count++];
+}
+
 struct span *counter_add_span(struct budget_counter *c, struct window window, int64_t now_ms) {
     size_t enough = c->shape.sliding ? SPANS_SLIDING : SPANS;
     struct span *s = c->span_count < enough ? NULL : oldest_span(c, now_ms);
-    if (s == NULL) {
-        if (c->span_count == c->span_capacity)
-            grow(c);
-        s = &c->spans[c->span_count++];
-    }
+    if (s == NULL)
+        s = counter_push_span(c);
     bool in_memory = c->budget->tenant->budgets->journal == NULL;
     *s = (struct span){
         .window = window, .epoch = ++c->last_epoch, .confirmed = in_memory ? INT64_MAX : 0};
@@ -117,7 +118,7 @@ static void count_as_itself(struct budget_counter *c, struct span *s) {
 
 static struct span *turn_fixed(struct budget_counter *c, int64_t now_ms) {
     struct window w = window_of(&c->shape, now_ms);
-    struct span *s = span_of(c, &w);
+    struct span *s = counter_span_of(c, &w);
     if (c->now != NULL)
         counter_set_dirty(c, c->now); // nothing more is to come on its ceiling
     if (s == NULL) {
@@ -140,7 +141,7 @@ static struct span *start_again(struct budget_counter *c, struct window w, int64
     for (size_t i = 0; i < c->span_count; i++)
         if (span_counts(c, &c->spans[i], then_ms))
             used = pico_add(used, span_used(&c->spans[i]));
-    struct span *s = span_of(c, &w); // the clock may have been here before
+    struct span *s = counter_span_of(c, &w); // the clock may have been here before
     if (s == NULL)
         s = counter_add_span(c, w, now_ms);
     s->spent = s->spent > used ? s->spent : used;

@@ -11,7 +11,7 @@
 // The journal forgets its oldest rows. So with every ROWS_PER_CHUNK rows the
 // windows of a few more counters are written again, round and round, such that
 // each comes by within ROWS_PER_REFRESH rows.
-#include <event2/event.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "budget_room.h"

@@ -1,7 +1,5 @@
 // Figures of all budgets, copied under the lock and shown without it. Values are
 // copied too, since their counters may make room.
-#include <stdlib.h>
-
 #include "budget_room.h"
 
 struct item {

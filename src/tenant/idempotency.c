@@ -5,8 +5,6 @@
 
 #include <stdlib.h>
 
-#include "lock.h"
-
 enum {
     // As in single flight: some thousands of requests at once, and a lock is held
     // for some 50 ns.
@@ -35,12 +33,9 @@ struct idempotency_claim {
 };
 
 struct idempotency *idempotency_new(void) {
-    struct idempotency *all = aligned_alloc(CACHE_LINE, sizeof *all);
-    if (all == NULL)
-        abort(); // as base_alloc does
-    memset(all, 0, sizeof *all);
+    struct idempotency *all = base_calloc_lines(sizeof *all);
     for (size_t i = 0; i < SHARDS; i++)
-        lock_init(&all->shards[i].lock);
+        base_lock_init(&all->shards[i].lock);
     return all;
 }
 
@@ -210,21 +205,12 @@ bool idempotency_read_key(struct slice value, struct arena *arena, struct slice 
     return true;
 }
 
-// Each part with its length, so that no two lists of parts read alike.
-static void add_part(struct digest *d, struct slice part) {
-    unsigned char length[8];
-    for (unsigned i = 0; i < sizeof length; i++)
-        length[i] = (unsigned char)((uint64_t)part.len >> 8 * i & 0xff);
-    digest_update(d, slice_make(length, sizeof length));
-    digest_update(d, part);
-}
-
 void idempotency_name(struct slice tenant, const uint8_t provider_key[DIGEST_LEN],
                       struct slice key, struct idempotency_digest *name) {
     struct digest *d = digest_of_thread();
-    add_part(d, SLICE("farthing-idempotency-1"));
-    add_part(d, tenant);
-    add_part(d, provider_key != NULL ? slice_make(provider_key, DIGEST_LEN) : SLICE_NONE);
-    add_part(d, key);
+    digest_update_part(d, SLICE("farthing-idempotency-1"));
+    digest_update_part(d, tenant);
+    digest_update_part(d, provider_key != NULL ? slice_make(provider_key, DIGEST_LEN) : SLICE_NONE);
+    digest_update_part(d, key);
     digest_finish(d, name->bytes);
 }

@@ -7,10 +7,6 @@
 
 #include "limits_room.h"
 
-static uint64_t now_us(void) {
-    return clock_mono_ns() / 1000;
-}
-
 void limits_loop_run_due(struct limits_loop *l, uint64_t now_ms) {
     waits_run_due(&l->waits, now_ms);
 }
@@ -118,7 +114,7 @@ static enum limits_verdict admit_limited(struct limits_loop *l, struct limits_ti
 enum limits_verdict limits_admit(struct limits_loop *l, struct limits_ticket *t,
                                  const struct limits_ask *ask, limits_done *done, void *arg) {
     assert(t->state != LIMITS_WAITING && t->state != LIMITS_HELD);
-    uint64_t now = now_us();
+    uint64_t now = clock_mono_us();
     *t = (struct limits_ticket){.state = LIMITS_HELD,
                                 .admitted_ms = now / 1000,
                                 .held_ms = now / 1000,
@@ -141,7 +137,7 @@ bool limits_settle(struct limits_ticket *t, int64_t tokens) {
     struct limits_tenant *tenant = t->tenant;
     pthread_mutex_lock(&tenant->lock);
     rate_take(&tenant->tokens, tenant->figures.tokens_per_minute,
-              (tokens > 0 ? tokens : 0) - reserved, now_us());
+              (tokens > 0 ? tokens : 0) - reserved, clock_mono_us());
     pthread_mutex_unlock(&tenant->lock);
     return true;
 }
@@ -158,7 +154,7 @@ static bool end(struct limits_ticket *t, bool ran) {
     if (!t->counted)
         return true;
     struct limits_tenant *tenant = t->tenant;
-    int64_t held_us = (int64_t)(now_us() - t->held_ms * 1000);
+    int64_t held_us = (int64_t)(clock_mono_us() - t->held_ms * 1000);
     if (ran)
         t->charged = false; // spent
     pthread_mutex_lock(&tenant->lock);

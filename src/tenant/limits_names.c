@@ -11,7 +11,7 @@ static const struct config_limits no_figures = {CONFIG_UNSET, CONFIG_UNSET, CONF
 
 struct limits *limits_new(void) {
     struct limits *l = base_calloc(1, sizeof *l);
-    lock_init(&l->lock);
+    base_lock_init(&l->lock);
     l->by_name = table_new();
     return l;
 }
@@ -32,11 +32,9 @@ void limits_free(struct limits *l) {
 }
 
 static struct limits_tenant *tenant_new(struct slice name) {
-    struct limits_tenant *t = aligned_alloc(CACHE_LINE, sizeof *t);
-    if (t == NULL)
-        abort();
-    *t = (struct limits_tenant){.figures = no_figures};
-    lock_init(&t->lock);
+    struct limits_tenant *t = base_calloc_lines(sizeof *t);
+    base_lock_init(&t->lock);
+    t->figures = no_figures;
     t->name = slice_make(slice_dup(name), name.len);
     return t;
 }
@@ -81,22 +79,14 @@ void limits_loop_free(struct limits_loop *l) {
 
 // ---------------------------------------------------------------------- names
 
-static struct slice join(struct arena *a, struct slice kind, const char *name, size_t len) {
-    char *out = arena_alloc(a, kind.len + len);
-    memcpy(out, kind.ptr, kind.len);
-    if (len > 0)
-        memcpy(out + kind.len, name, len);
-    return slice_make(out, kind.len + len);
-}
-
 struct slice limits_name_of_route(struct arena *a, struct slice route) {
-    return join(a, SLICE("route:"), route.ptr, route.len);
+    return ARENA_JOIN(a, SLICE("route:"), route);
 }
 
 struct slice limits_name_of_key(struct arena *a, const uint8_t digest[DIGEST_LEN]) {
     char hex[2 * DIGEST_LEN + 1];
     digest_hex(digest, DIGEST_LEN, hex);
-    return join(a, SLICE("key:"), hex, sizeof hex - 1);
+    return ARENA_JOIN(a, SLICE("key:"), slice_of(hex));
 }
 
 // -------------------------------------------------------------------- figures

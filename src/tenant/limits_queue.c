@@ -75,7 +75,7 @@ void limits_hand_over(struct limits_tenant *t) {
 }
 
 void limits_give_rates_back(struct limits_tenant *t, const struct limits_ticket *ticket) {
-    uint64_t now_us = clock_mono_ns() / 1000;
+    uint64_t now_us = clock_mono_us();
     if (ticket->charged)
         rate_take(&t->requests, t->figures.requests_per_minute, -1, now_us);
     if (ticket->metered && ticket->tokens > 0)

@@ -9,7 +9,6 @@
 
 #include "farthing/limits.h"
 #include "limits_fair.h"
-#include "lock.h"
 #include "rate.h"
 #include "waits.h"
 

@@ -1,6 +1,4 @@
 // What the limits show: for header fields and for the operator.
-#include <stdlib.h>
-
 #include "limits_room.h"
 
 static struct limits_rate_view rate_view(struct rate *r, int64_t limit, uint64_t now_us) {
@@ -13,7 +11,7 @@ static struct limits_rate_view rate_view(struct rate *r, int64_t limit, uint64_t
 }
 
 static void view_tenant(struct limits_tenant *t, struct limits_view *out) {
-    uint64_t now_us = clock_mono_ns() / 1000;
+    uint64_t now_us = clock_mono_us();
     pthread_mutex_lock(&t->lock);
     const struct config_limits *f = &t->figures;
     *out = (struct limits_view){.name = t->name,

@@ -24,14 +24,11 @@ static int64_t mono_ms(void) {
 // ------------------------------------------------------------------------ making
 
 struct runs *runs_new(size_t shards, size_t most) {
-    size_t size = sizeof(struct runs) + shards * sizeof(struct run_shard);
-    struct runs *r = aligned_alloc(CACHE_LINE, (size + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE);
-    if (r == NULL)
-        abort();
+    struct runs *r = base_calloc_lines(sizeof *r + shards * sizeof r->shards[0]);
     r->shard_count = shards;
     for (size_t i = 0; i < shards; i++) {
         r->shards[i] = (struct run_shard){.by_tenant = table_new(), .most = most};
-        lock_init(&r->shards[i].lock);
+        base_lock_init(&r->shards[i].lock);
     }
     return r;
 }

@@ -5,7 +5,6 @@
 #include <pthread.h>
 
 #include "farthing/runs.h"
-#include "lock.h"
 
 enum {
     RUNS_SHARDS = 16,

@@ -1,9 +1,7 @@
 // Runs of the last day, from the ledger's rows: each says whose run it was, what
 // it took, and when. Nothing else about runs is written anywhere.
-#include <event2/event.h>
 #include <stdio.h>
 
-#include "farthing/json.h"
 #include "farthing/store.h"
 #include "runs_room.h"
 
@@ -30,103 +28,78 @@ static const char past_runs[] =
     "GROUP BY tenant_id, run_id ORDER BY last_ms DESC, tenant_id, run_id "
     "LIMIT CAST(?2 AS INTEGER) OFFSET CAST(?3 AS INTEGER)";
 
-// -------------------------------------------------------------------- asking
-
-// On a loop of its own, since no other runs yet.
-struct reader {
-    struct event_base *loop;
-    struct store_client *client;
-    bool done;
-    enum store_status status;
-    struct buffer text;
-};
-
-static void on_rows(void *arg, enum store_status status, struct slice value, int64_t expires_ms) {
-    (void)expires_ms;
-    struct reader *r = arg;
-    r->done = true;
-    r->status = status;
-    buffer_append(&r->text, value);
-}
-
-static bool ask(struct reader *r, const char *sql, const struct slice *params, size_t count,
-                struct error *err) {
-    r->done = false;
-    r->status = STORE_FAILED;
-    buffer_clear(&r->text);
-    if (store_query(r->client, sql, params, count, on_rows, r) != NULL)
-        while (!r->done)
-            event_base_loop(r->loop, EVLOOP_ONCE);
-    return r->status == STORE_OK || error_set(err, "cannot read the past runs from the store");
-}
-
 // ----------------------------------------------------------------- their rows
 
-static int64_t number_of(const struct json_doc *doc, json_ref row, struct slice name) {
-    int64_t value;
-    return json_i64(doc, json_get(doc, row, name), &value) && value > 0 ? value : 0;
+static int64_t positive(const struct store_row *row, struct slice name) {
+    int64_t value = store_row_i64(row, name);
+    return value > 0 ? value : 0;
 }
 
-static void restore(struct runs *runs, const struct json_doc *doc, json_ref row,
-                    struct arena *arena) {
+// What was found so far.
+struct recovery {
+    struct runs *runs;
+    size_t rows;
+};
+
+static bool restore(void *arg, const struct store_row *row, struct error *err) {
+    (void)err;
+    struct recovery *r = arg;
     const struct run_view past = {
-        .tenant = json_string(doc, json_get(doc, row, SLICE("tenant_id")), arena),
-        .run = json_string(doc, json_get(doc, row, SLICE("run_id")), arena),
-        .steps = number_of(doc, row, SLICE("steps")),
-        .attempts = number_of(doc, row, SLICE("attempts")),
-        .tokens = number_of(doc, row, SLICE("tokens")),
-        .started_ms = number_of(doc, row, SLICE("started_ms")),
-        .last_ms = number_of(doc, row, SLICE("last_ms")),
+        .tenant = store_row_text(row, SLICE("tenant_id")),
+        .run = store_row_text(row, SLICE("run_id")),
+        .steps = positive(row, SLICE("steps")),
+        .attempts = positive(row, SLICE("attempts")),
+        .tokens = positive(row, SLICE("tokens")),
+        .started_ms = positive(row, SLICE("started_ms")),
+        .last_ms = positive(row, SLICE("last_ms")),
     };
-    runs_restore(runs, &past, clock_wall_ms());
+    runs_restore(r->runs, &past, clock_wall_ms());
+    r->rows++;
+    return true;
 }
 
-static bool restore_rows(struct runs *runs, struct slice text, size_t *rows, struct error *err) {
-    struct json_doc *doc = json_doc_new();
-    struct arena *arena = arena_new(4096);
-    bool ok = json_parse(doc, text, NULL, err);
-    *rows = 0;
-    for (json_ref row = ok ? json_first(doc, JSON_ROOT) : JSON_NONE; row != JSON_NONE;
-         row = json_next(doc, JSON_ROOT, row), ++*rows)
-        restore(runs, doc, row, arena);
-    arena_free(arena);
-    json_doc_free(doc);
-    return ok;
+// -------------------------------------------------------------------- asking
+
+static bool ask(struct store *store, const char *sql, const struct slice *params, size_t count,
+                struct buffer *rows, struct error *err) {
+    buffer_clear(rows);
+    return store_query_now(store, sql, params, count, rows, err) ||
+           error_set(err, "cannot read the past runs from the store");
 }
 
 static struct slice number_text(char out[24], size_t number) {
     return slice_make(out, (size_t)snprintf(out, 24, "%zu", number));
 }
 
-static bool restore_page(struct runs *runs, struct reader *r, size_t from, size_t *rows,
+static bool restore_page(struct recovery *r, struct store *store, struct buffer *rows,
                          struct error *err) {
     char since[25], limit[24], offset[24];
     clock_format_ms(clock_wall_ms() - RUN_IDLE_MS, since);
     const struct slice params[] = {slice_of(since), number_text(limit, PAGE_ROWS),
-                                   number_text(offset, from)};
-    return ask(r, past_runs, params, FARTHING_COUNT(params), err) &&
-           restore_rows(runs, buffer_slice(&r->text), rows, err);
+                                   number_text(offset, r->rows)};
+    return ask(store, past_runs, params, FARTHING_COUNT(params), rows, err) &&
+           store_rows_visit(buffer_slice(rows), restore, r, err);
 }
 
-static bool restore_all(struct runs *runs, struct reader *r, size_t most, struct error *err) {
-    if (!ask(r, table_there, NULL, 0, err))
+static bool restore_all(struct recovery *r, struct store *store, size_t most, struct buffer *rows,
+                        struct error *err) {
+    if (!ask(store, table_there, NULL, 0, rows, err))
         return false;
-    if (slice_equal(buffer_slice(&r->text), SLICE("[]")))
+    if (slice_equal(buffer_slice(rows), SLICE("[]")))
         return true;
-    size_t rows = PAGE_ROWS;
-    for (size_t from = 0; from < most && rows == PAGE_ROWS; from += rows)
-        if (!restore_page(runs, r, from, &rows, err))
+    for (bool full = true; full && r->rows < most;) {
+        size_t before = r->rows;
+        if (!restore_page(r, store, rows, err))
             return false;
+        full = r->rows - before == PAGE_ROWS;
+    }
     return true;
 }
 
 bool runs_recover(struct runs *r, struct store *store, size_t most, struct error *err) {
-    struct reader reader = {.loop = event_base_new()};
-    reader.client = store_client_new(store, reader.loop);
-    bool ok = restore_all(r, &reader, most, err);
-    store_client_free(reader.client);
-    event_base_free(reader.loop);
-    buffer_free(&reader.text);
+    struct buffer rows = {0};
+    bool ok = restore_all(&(struct recovery){.runs = r}, store, most, &rows, err);
+    buffer_free(&rows);
     return ok;
 }
 

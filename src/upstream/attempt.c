@@ -101,16 +101,6 @@ static bool path_is_sendable(struct slice path) {
     return true;
 }
 
-static struct slice join(struct arena *arena, struct slice a, struct slice b) {
-    char *joined = arena_alloc(arena, a.len + b.len + 1);
-    if (a.len > 0)
-        memcpy(joined, a.ptr, a.len);
-    if (b.len > 0)
-        memcpy(joined + a.len, b.ptr, b.len);
-    joined[a.len + b.len] = '\0';
-    return slice_make(joined, a.len + b.len);
-}
-
 static struct attempt *new_attempt(struct upstream *u, const struct attempt_request *request) {
     struct arena *arena = arena_new(2048);
     struct attempt *a = arena_calloc(arena, sizeof *a);
@@ -121,7 +111,7 @@ static struct attempt *new_attempt(struct upstream *u, const struct attempt_requ
     a->target.name = a->target.base_url = SLICE_NONE; // the caller's, who keeps them
     a->target.ca_file = arena_copy(arena, a->target.ca_file);
     a->method = arena_copy(arena, request->method);
-    a->url = join(arena, request->target->base_url, request->path);
+    a->url = ARENA_JOIN(arena, request->target->base_url, request->path);
     a->headers = fields_of_request(arena, request->headers, request->header_count);
     a->body = request->body;
     a->max_body_bytes = request->max_body_bytes;

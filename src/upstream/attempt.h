@@ -34,14 +34,14 @@ struct list {
 // each attempt writes, what it only reads, and what it touches when there is no
 // place lie apart.
 struct slot {
-    _Alignas(64) _Atomic int64_t inflight;
+    _Alignas(CACHE_LINE) _Atomic int64_t inflight;
     // Written under the lock.
-    _Alignas(64) _Atomic int64_t limit; // of inflight, in force now; 0: none
+    _Alignas(CACHE_LINE) _Atomic int64_t limit; // of inflight, in force now; 0: none
     _Atomic int64_t waiting;
     _Atomic int64_t setting; // twice the max_inflight that was seen last, plus 1 for adaptive
     // Held for the queue's arithmetic and for posting mail, never while anybody
     // else's code runs.
-    _Alignas(64) pthread_mutex_t lock;
+    _Alignas(CACHE_LINE) pthread_mutex_t lock;
     struct fair fair;         // of waiters
     struct adaptive adaptive; // all 0 until it is wanted
     struct slice name;

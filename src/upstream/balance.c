@@ -48,7 +48,7 @@ static struct balance_model *model_of(struct named *n) {
 // ---------------------------------------------------------------------- lives
 
 static void on_open(struct named *n) {
-    names_lock_init(&model_of(n)->lock);
+    base_lock_init(&model_of(n)->lock);
     atomic_store(&model_of(n)->latency_us, -1);
     atomic_store(&model_of(n)->explored_ms, INT64_MIN / 2);
 }

@@ -27,7 +27,7 @@ static struct breaker *breaker_of(struct named *n) {
 // ---------------------------------------------------------------------- lives
 
 static void on_open(struct named *n) {
-    names_lock_init(&breaker_of(n)->lock);
+    base_lock_init(&breaker_of(n)->lock);
 }
 
 static void on_close(struct named *n) {

@@ -4,14 +4,6 @@
 
 #include <stdlib.h>
 
-void names_lock_init(pthread_mutex_t *lock) {
-    pthread_mutexattr_t attributes;
-    pthread_mutexattr_init(&attributes);
-    pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ADAPTIVE_NP);
-    pthread_mutex_init(lock, &attributes);
-    pthread_mutexattr_destroy(&attributes);
-}
-
 // ---------------------------------------------------------------------- parts
 
 struct slice names_provider(struct slice name) {
@@ -32,10 +24,9 @@ static bool has_model(struct slice name) {
 
 void names_open(struct names *n, size_t record_bytes, void (*open)(struct named *),
                 void (*close)(struct named *)) {
-    *n = (struct names){.by_name = table_new(), .open = open, .close = close};
-    // aligned_alloc wants a multiple of the alignment.
-    n->record_bytes = (record_bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
-    names_lock_init(&n->lock);
+    *n = (struct names){
+        .by_name = table_new(), .record_bytes = record_bytes, .open = open, .close = close};
+    base_lock_init(&n->lock);
 }
 
 void names_close(struct names *n) {
@@ -51,10 +42,7 @@ void names_close(struct names *n) {
 
 // Under the lock, as the two below.
 static struct named *make(struct names *n, struct slice name) {
-    struct named *r = aligned_alloc(CACHE_LINE, n->record_bytes);
-    if (r == NULL)
-        abort();
-    memset(r, 0, n->record_bytes);
+    struct named *r = base_calloc_lines(n->record_bytes);
     n->open(r);
     r->name = slice_make(slice_dup(name), name.len);
     r->next = n->first;

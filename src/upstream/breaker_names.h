@@ -10,8 +10,6 @@
 
 #include "farthing/breaker.h"
 
-enum { CACHE_LINE = 64 };
-
 // The first member of every record.
 struct named {
     struct slice name; // the record's own copy
@@ -49,9 +47,5 @@ struct named *names_meet(struct names_loop *l, struct slice name);
 // The parts of a name; the model is empty if it has none.
 struct slice names_provider(struct slice name);
 struct slice names_model(struct slice name);
-
-// For locks that are held for some tens of nanoseconds by loops that have a core
-// each: a short spin nearly always gets them without the kernel.
-void names_lock_init(pthread_mutex_t *lock);
 
 #endif

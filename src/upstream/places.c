@@ -221,22 +221,9 @@ void places_leave(struct attempt *a) {
 
 // ---------------------------------------------------------------------- slots
 
-// Held for some tens of nanoseconds by loops that have a core each: a short spin
-// nearly always gets it without the kernel.
-static void lock_init(pthread_mutex_t *lock) {
-    pthread_mutexattr_t attributes;
-    pthread_mutexattr_init(&attributes);
-    pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ADAPTIVE_NP);
-    pthread_mutex_init(lock, &attributes);
-    pthread_mutexattr_destroy(&attributes);
-}
-
 static struct slot *slot_new(struct slice name) {
-    struct slot *slot = aligned_alloc(_Alignof(struct slot), sizeof *slot);
-    if (slot == NULL)
-        abort();
-    memset(slot, 0, sizeof *slot);
-    lock_init(&slot->lock);
+    struct slot *slot = base_calloc_lines(sizeof *slot);
+    base_lock_init(&slot->lock);
     fair_open(&slot->fair);
     slot->name = slice_make(slice_dup(name), name.len);
     return slot;

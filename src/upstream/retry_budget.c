@@ -54,7 +54,7 @@ static struct retry_budget *budget_of(struct named *n) {
 // ---------------------------------------------------------------------- lives
 
 static void on_open(struct named *n) {
-    names_lock_init(&budget_of(n)->lock);
+    base_lock_init(&budget_of(n)->lock);
     budget_of(n)->floor = RETRY_BUDGET_FLOOR * RETRY;
     budget_of(n)->answered_ms = INT64_MIN / 2;
 }

@@ -37,3 +37,21 @@ def start(provider):
 @pytest.fixture
 def farthing(start):
     return start()
+
+
+@pytest.fixture
+def begin_priced(provider, start):
+    """Starts a proxy with these sections and known prices; its provider uses all that it may."""
+    provider.answer = harness.answer_as_asked()
+
+    def go(extra, **kwargs):
+        return start(provider.url, extra=extra, **{"models": harness.PRICED, **kwargs})
+    return go
+
+
+@pytest.fixture
+def held(provider):
+    """A provider that answers requests with "held" in them when it is told to."""
+    h = harness.Held(provider)
+    yield h
+    h.go_on.set()

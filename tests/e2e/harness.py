@@ -6,6 +6,7 @@ parsed request and writes whatever bytes it likes, well-formed or not.
 import contextlib
 import hashlib
 import http.client
+import itertools
 import json
 import os
 import pathlib
@@ -110,6 +111,20 @@ class Provider:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+
+
+class Held:
+    """Makes a provider answer requests with "held" in them when it is told to."""
+
+    def __init__(self, provider):
+        self.go_on = threading.Event()
+        self.provider = provider
+        provider.answer = self.answer
+
+    def answer(self, request, connection):
+        if b"held" in request.body:
+            assert self.go_on.wait(WAIT)
+        chat_answer(request, connection)
 
 
 def reply(connection, status=200, body=b"", headers=None, content_type="application/json"):
@@ -358,6 +373,23 @@ log {{ cost_log = "{self.cost_log}" prices = "{PRICES}" level = "debug" {log} }}
                     return Answer(answer.status, answer.headers, error.partial, cut=True)
         except urllib.error.HTTPError as error:
             return Answer(error.code, error.headers, error.read())
+
+
+asked = itertools.count()
+
+
+def ask_anew(f, tokens=100, who="a", n=0, headers=None, **more):
+    """A request as no other; at PRICED one of 100 tokens may cost a little more than 0.001 USD."""
+    body = question(f"hello {next(asked)}", max_tokens=tokens, **more)
+    return f.post(body=body, headers={**key(who, n), **(headers or {})})
+
+
+def send(f, text="held", who="a", **more):
+    """The connection of a request whose answer is not waited for."""
+    request = http_request(question(text, **more), headers="Connection: close\r\n")
+    connection = f.connect()
+    connection.sendall(request.replace(b"client-key", key_text(who).encode()))
+    return connection
 
 
 def read_all(connection, received=b""):

@@ -5,13 +5,12 @@ import re
 import signal
 import sqlite3
 import subprocess
-import threading
 import urllib.error
 import urllib.request
 
 import pytest
 
-from harness import FARTHINGCTL, chat, chat_answer, eventually, http_request, question, read_all, reply
+from harness import FARTHINGCTL, chat, chat_answer, eventually, question, read_all, reply, send, tenant
 
 BUDGETS = ('budget "daily" { amount = "0.01 usd" window = "1d" }\n'
            'budget "total" { amount = "5 usd" }\n'
@@ -20,10 +19,6 @@ BUDGETS = ('budget "daily" { amount = "0.01 usd" window = "1d" }\n'
 
 def digest(name):
     return hashlib.sha256(f"key-of-{name}".encode()).hexdigest()
-
-
-def tenant(name, more=""):
-    return f'tenant "{name}" {{ keys = {{"sha256:{digest(name)}"}}\n{more} }}\n'
 
 
 def key(name, **headers):
@@ -60,35 +55,6 @@ def ask(f, path, body=None, headers=None, method=None):
             return answer.status, answer.headers, json.loads(answer.read())
     except urllib.error.HTTPError as error:
         return error.code, error.headers, json.loads(error.read())
-
-
-class Held:
-    """A provider that answers requests with "held" in them when it is told to."""
-
-    def __init__(self, provider):
-        self.go_on = threading.Event()
-        self.provider = provider
-        provider.answer = self.answer
-
-    def answer(self, request, connection):
-        if b"held" in request.body:
-            assert self.go_on.wait(20)
-        chat_answer(request, connection)
-
-
-@pytest.fixture
-def held(provider):
-    h = Held(provider)
-    yield h
-    h.go_on.set()
-
-
-def begin(f, text, name="a", **more):
-    """A request whose answer is not waited for."""
-    request = http_request(question(text, **more), headers="Connection: close\r\n")
-    connection = f.connect()
-    connection.sendall(request.replace(b"client-key", f"key-of-{name}".encode()))
-    return connection
 
 
 # ------------------------------------------------------------------ command line
@@ -194,7 +160,7 @@ def test_tables_line_up(start):
 
 def test_limits_providers_and_keys(held, start):
     f = start(extra=tenant("a", "concurrency = 2 queue = 5") + tenant("b"), provider="max_inflight = 9")
-    connection = begin(f, "held")
+    connection = send(f, "held")
     eventually(lambda: held.provider.requests, "the request")
     limits = ctl_json(f, "limits", "--tenant", "a")["limits"]
     assert [(x["name"], x["running"], x["concurrency"]) for x in limits] == [("a", 1, 2)]
@@ -211,8 +177,8 @@ def test_limits_providers_and_keys(held, start):
 
 def test_inflight_shows_what_runs(held, start):
     f = start(extra=tenant("a", BUDGETS) + tenant("b"))
-    connections = [begin(f, "held", metadata={"farthing_feature": "x", "farthing_run": "r\u001b[31m"}),
-                   begin(f, "held too", "b", stream=True)]
+    connections = [send(f, "held", metadata={"farthing_feature": "x", "farthing_run": "r\u001b[31m"}),
+                   send(f, "held too", "b", stream=True)]
     eventually(lambda: len(held.provider.requests) == 2, "the requests")
     shown = ctl_json(f, "inflight")
     assert shown["incomplete"] is False
@@ -355,7 +321,7 @@ def test_a_blocked_key_is_refused_at_once(provider, start):
 
 def test_a_blocked_tenant_and_what_runs(held, start):
     f = start(extra=tenant("a") + tenant("b"))
-    connection = begin(f, "held")
+    connection = send(f, "held")
     eventually(lambda: held.provider.requests, "the request")
     ctl_ok(f, "keys", "block", "--tenant", "a")
     assert f.post(headers=key("a")).status == 401

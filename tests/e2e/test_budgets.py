@@ -2,7 +2,6 @@
 
 That a budget holds under any number of clients, and over crashes, is test_promise.py.
 """
-import itertools
 import sqlite3
 import threading
 from decimal import Decimal
@@ -10,29 +9,10 @@ from decimal import Decimal
 import openai
 import pytest
 
-from harness import (PRICED, answer_as_asked, budget, chat, chunk, eventually, free_port, hang_up, http_request,
-                     key, key_text, question, read_all, read_until, reply, stream_answer, tenant)
+from harness import (answer_as_asked, ask_anew, budget, chat, chunk, eventually, free_port, hang_up, key,
+                     question, read_all, read_until, reply, send, stream_answer, tenant)
 
-ONE = Decimal("0.001005")  # an answer to ask(): 5 tokens of input and 100 of output
-
-
-@pytest.fixture
-def begin(provider, start):
-    """Starts a proxy with these sections; its provider uses all that it may."""
-    provider.answer = answer_as_asked()
-
-    def go(extra, **kwargs):
-        return start(provider.url, extra=extra, **{"models": PRICED, **kwargs})
-    return go
-
-
-asked = itertools.count()
-
-
-def ask(f, tokens=100, who="a", n=0, headers=None, **more):
-    """A request as no other; one of 100 tokens may cost a little more than 0.001 USD."""
-    body = question(f"hello {next(asked)}", max_tokens=tokens, **more)
-    return f.post(body=body, headers={**key(who, n), **(headers or {})})
+ONE = Decimal("0.001005")  # an answer to ask_anew(): 5 tokens of input and 100 of output
 
 
 # ---------------------------------------------------------------------- whose money
@@ -65,43 +45,43 @@ SCOPES = {
 
 
 @pytest.mark.parametrize("name", SCOPES)
-def test_whose_money_it_is(begin, name):
+def test_whose_money_it_is(begin_priced, name):
     scope, requests = SCOPES[name]
-    f = begin(tenant("a", budget("0.0015", scope), keys=2) + tenant("b", budget("0.0015", scope)))
-    assert [ask(f, headers=headers).code for headers, _ in requests] == [result for _, result in requests]
-    assert ask(f, who="b", headers={**requests[0][0], **key("b")}).code == "ok"  # another's is another
+    f = begin_priced(tenant("a", budget("0.0015", scope), keys=2) + tenant("b", budget("0.0015", scope)))
+    assert [ask_anew(f, headers=headers).code for headers, _ in requests] == [result for _, result in requests]
+    assert ask_anew(f, who="b", headers={**requests[0][0], **key("b")}).code == "ok"  # another's is another
     f.nothing_reserved()
 
 
-def test_what_stands_in_metadata_counts_as_well(begin):
-    f = begin(tenant("a", budget("0.0015", 'per = "user"')))
-    assert [ask(f, metadata={"farthing_user": user}).code for user in ("u", "u", "v")] == \
+def test_what_stands_in_metadata_counts_as_well(begin_priced):
+    f = begin_priced(tenant("a", budget("0.0015", 'per = "user"')))
+    assert [ask_anew(f, metadata={"farthing_user": user}).code for user in ("u", "u", "v")] == \
         ["ok", "budget_exceeded", "ok"]
     assert {b["value"]: b["spent"] for b in f.budgets()} == {"u": ONE, "v": ONE}
 
 
-def test_inventing_features_is_no_escape(begin, provider):
-    f = begin(tenant("a", budget("0.0045", name="total") + budget("0.0015", 'per = "feature"')))
-    answers = [ask(f, headers={FEATURE: f"invented-{i}"}) for i in range(8)]
+def test_inventing_features_is_no_escape(begin_priced, provider):
+    f = begin_priced(tenant("a", budget("0.0045", name="total") + budget("0.0015", 'per = "feature"')))
+    answers = [ask_anew(f, headers={FEATURE: f"invented-{i}"}) for i in range(8)]
     assert [a.code for a in answers] == ["ok"] * 4 + ["budget_exceeded"] * 4
     assert '"total"' in answers[-1].json["error"]["message"] and len(provider.requests) == 4
     assert f.budget("total")["spent"] == 4 * ONE and sum(b["spent"] > 0 for b in f.budgets("daily")) == 4
 
 
-def test_all_budgets_or_none(begin):
-    f = begin(tenant("a", budget("0.01", name="large") + budget("0.0015", name="small")))
-    assert [ask(f).code for _ in range(3)] == ["ok", "budget_exceeded", "budget_exceeded"]
+def test_all_budgets_or_none(begin_priced):
+    f = begin_priced(tenant("a", budget("0.01", name="large") + budget("0.0015", name="small")))
+    assert [ask_anew(f).code for _ in range(3)] == ["ok", "budget_exceeded", "budget_exceeded"]
     for name in ("large", "small"):  # what one refuses, the other has not booked
         assert (f.budget(name)["spent"], f.budget(name)["reserved"]) == (ONE, 0)
     assert f.rows(3)[1]["refused_by"] == "budget:small"
 
 
 @pytest.mark.parametrize("where", ["tenant", "file", "both"])
-def test_the_money_of_a_run(begin, where):
+def test_the_money_of_a_run(begin_priced, where):
     low, high = 'run { max_cost = "0.0015 usd" }\n', 'run { max_cost = "9 usd" }\n'
-    f = begin({"tenant": tenant("a", low), "file": low + tenant("a"),
+    f = begin_priced({"tenant": tenant("a", low), "file": low + tenant("a"),
                "both": high + tenant("a", low)}[where])
-    results = [ask(f, headers={RUN: run}).code for run in ("r1", "r1", "r2")] + [ask(f).code, ask(f).code]
+    results = [ask_anew(f, headers={RUN: run}).code for run in ("r1", "r1", "r2")] + [ask_anew(f).code, ask_anew(f).code]
     assert results == ["ok", "run_budget_exceeded", "ok", "ok", "ok"]
     refused = f.rows(5)[1]
     assert (refused["status"], refused["run_id"], refused["refused_by"]) == (429, "r1", "budget:run")
@@ -109,17 +89,17 @@ def test_the_money_of_a_run(begin, where):
 
 # -------------------------------------------------------------------------- words
 
-def test_what_a_refusal_says(begin, provider):
-    f = begin(tenant("a", budget("0.0015")))
-    ask(f)
-    refused = ask(f)
+def test_what_a_refusal_says(begin_priced, provider):
+    f = begin_priced(tenant("a", budget("0.0015")))
+    ask_anew(f)
+    refused = ask_anew(f)
     error = refused.json["error"]
     assert (refused.status, error["code"], error["type"]) == (429, "budget_exceeded", "insufficient_quota")
     assert refused.headers["x-should-retry"] == "false" and refused.headers["Retry-After"] is None
     assert refused.headers["x-farthing-budget-remaining-usd"] == "0.000495"
     for words in ('"daily" of tenant a', "0.000495 USD left of 0.0015 USD", "(0 USD are reserved"):
         assert words in error["message"]
-    assert ask(f, refused.fits).code == "ok"
+    assert ask_anew(f, refused.fits).code == "ok"
     row = f.rows(3)[1]
     assert (row["status"], row["error_code"], row["ended_by"], row["refused_by"], row["cost_usd"],
             row["attempts"]) == (429, "budget_exceeded", "budget", "budget:daily", "0", [])
@@ -129,10 +109,10 @@ def test_what_a_refusal_says(begin, provider):
 @pytest.mark.parametrize("window,tokens,waits", [
     ('window = "1mo"', 100, True), ('window = "1mo"', 1000, False), ("", 100, False),
     ('window = "1mo" timezone = "Asia/Tokyo"', 100, True)])
-def test_waiting_is_advised_where_it_helps(begin, window, tokens, waits):
-    f = begin(tenant("a", budget("0.0015", window)))
-    ask(f)
-    refused = ask(f, tokens)
+def test_waiting_is_advised_where_it_helps(begin_priced, window, tokens, waits):
+    f = begin_priced(tenant("a", budget("0.0015", window)))
+    ask_anew(f)
+    refused = ask_anew(f, tokens)
     assert refused.code == "budget_exceeded" and refused.headers["x-should-retry"] == "false"
     if waits:
         assert 1 <= int(refused.headers["Retry-After"]) <= 31 * 86400 + 1
@@ -140,26 +120,26 @@ def test_waiting_is_advised_where_it_helps(begin, window, tokens, waits):
         assert refused.headers["Retry-After"] is None
 
 
-def test_what_is_left_is_said_exactly(begin):
-    f = begin(tenant("a", budget("1") + budget("9", name="more")) + tenant("b"))
+def test_what_is_left_is_said_exactly(begin_priced):
+    f = begin_priced(tenant("a", budget("1") + budget("9", name="more")) + tenant("b"))
     left = Decimal(1)
     for tokens in (100, 7, 20):
-        answer = ask(f, tokens)
+        answer = ask_anew(f, tokens)
         left -= Decimal(answer.headers["x-farthing-cost-usd"])
         assert Decimal(answer.headers["x-farthing-budget-remaining-usd"]) == left
     assert f'farthing_budget_remaining_usd{{tenant="a",budget="daily"}} {left}\n' in f.metrics()
-    assert ask(f, who="b").headers["x-farthing-budget-remaining-usd"] is None
+    assert ask_anew(f, who="b").headers["x-farthing-budget-remaining-usd"] is None
 
 
-def test_hits_cost_and_reserve_nothing(begin):
-    f = begin(tenant("a", budget("0.0015")))
+def test_hits_cost_and_reserve_nothing(begin_priced):
+    f = begin_priced(tenant("a", budget("0.0015")))
     body = question(max_tokens=100)
     left = []
     for cache in ("miss", "hit", "hit"):
         answer = f.post(body=body, headers=key("a"))
         assert (answer.status, answer.cache) == (200, cache)
         left.append(answer.headers["x-farthing-budget-remaining-usd"])
-    assert left == ["0.000495"] * 3 and ask(f).code == "budget_exceeded"
+    assert left == ["0.000495"] * 3 and ask_anew(f).code == "budget_exceeded"
     rows = f.rows(4)
     assert [(r["reserved_usd"], r["cost_usd"]) for r in rows[1:]] == [("0", "0")] * 3
     assert f.budget()["spent"] == ONE
@@ -182,22 +162,19 @@ class Held:
 
 
 @pytest.fixture
-def held(begin, provider):
+def held(begin_priced, provider):
     h = Held(provider)
     yield h
     h.go_on.set()
 
 
-def send(f, text="held", who="a", **more):
-    connection = f.connect()
-    request = http_request(question(text, max_tokens=100, **more), headers="Connection: close\r\n")
-    connection.sendall(request.replace(b"client-key", key_text(who).encode()))
-    return connection
+def begin_one(f, text="held", **more):
+    return send(f, text, max_tokens=100, **more)
 
 
-def test_followers_reserve_nothing(begin, held):
-    f = begin(tenant("a", budget("0.0015")))
-    connections = [send(f) for _ in range(5)]  # one alone fits
+def test_followers_reserve_nothing(begin_priced, held):
+    f = begin_priced(tenant("a", budget("0.0015")))
+    connections = [begin_one(f) for _ in range(5)]  # one alone fits
     eventually(lambda: f.get("/status")["shared_purchases"]["followers"] == 4, "the followers")
     reserved = f.budget()["reserved"]
     assert ONE <= reserved <= Decimal("0.0011")
@@ -209,11 +186,11 @@ def test_followers_reserve_nothing(begin, held):
         [("0", "0")] * 4 + [(str(ONE), str(reserved))]
 
 
-def test_the_leader_leaves_and_its_followers_stay(begin, held):
-    f = begin(tenant("a", budget("0.0015")))
-    leader = send(f)
+def test_the_leader_leaves_and_its_followers_stay(begin_priced, held):
+    f = begin_priced(tenant("a", budget("0.0015")))
+    leader = begin_one(f)
     eventually(lambda: held.requests, "the purchase")
-    followers = [send(f) for _ in range(3)]
+    followers = [begin_one(f) for _ in range(3)]
     eventually(lambda: f.get("/status")["shared_purchases"]["followers"] == 3, "the followers")
     leader.close()
     eventually(lambda: 'farthing_inflight{tenant="a"} 4\n' in f.metrics(), "all four")
@@ -223,25 +200,25 @@ def test_the_leader_leaves_and_its_followers_stay(begin, held):
     assert f.budget()["spent"] == ONE and sorted(r["cost_usd"] for r in f.rows(4)) == ["0"] * 3 + [str(ONE)]
 
 
-def test_a_disk_that_does_not_write(begin, held):
-    f = begin(tenant("a", budget("0.0015")))  # one request needs more of it than is safe beforehand
+def test_a_disk_that_does_not_write(begin_priced, held):
+    f = begin_priced(tenant("a", budget("0.0015")))  # one request needs more of it than is safe beforehand
     with sqlite3.connect(f.directory / "data" / "farthing.db", isolation_level=None) as disk:
         disk.execute("BEGIN IMMEDIATE")  # nobody else can write
-        leaver = send(f)
+        leaver = begin_one(f)
         eventually(lambda: f.budget()["reserved"], "the reservation")
         leaver.close()
         f.nothing_reserved()
         held.go_on.set()
-        assert ask(f).code == "ok"  # it is not waited for for ever
+        assert ask_anew(f).code == "ok"  # it is not waited for for ever
         assert "farthing_budget_unconfirmed_total 0\n" not in f.metrics()
         disk.execute("ROLLBACK")
     f.nothing_reserved()
     assert f.budget()["spent"] == sum(Decimal(r["cost_usd"]) for r in f.rows(2))
 
 
-def test_a_purchase_that_is_finished_without_its_client(begin, held):
-    f = begin('route "r" { on_client_gone = "finish" }\n' + tenant("a", budget("1")))
-    connection = send(f)
+def test_a_purchase_that_is_finished_without_its_client(begin_priced, held):
+    f = begin_priced('route "r" { on_client_gone = "finish" }\n' + tenant("a", budget("1")))
+    connection = begin_one(f)
     eventually(lambda: held.requests, "the request")
     connection.close()
     assert f.budget()["reserved"] >= ONE
@@ -250,11 +227,11 @@ def test_a_purchase_that_is_finished_without_its_client(begin, held):
     f.nothing_reserved()
 
 
-def test_what_runs_is_reserved(begin, held):
-    f = begin(tenant("a", budget("0.0025")))
-    connections = [send(f, str(i)) for i in range(2)]
+def test_what_runs_is_reserved(begin_priced, held):
+    f = begin_priced(tenant("a", budget("0.0025")))
+    connections = [begin_one(f, str(i)) for i in range(2)]
     eventually(lambda: len(held.requests) == 2, "both")
-    refused = ask(f)
+    refused = ask_anew(f)
     assert refused.code == "budget_exceeded" and f.budget()["spent"] == 0
     assert f"({f.budget()['reserved']} USD are reserved" in refused.json["error"]["message"]
     held.go_on.set()
@@ -263,12 +240,12 @@ def test_what_runs_is_reserved(begin, held):
     f.nothing_reserved()
 
 
-def test_a_client_that_leaves_gives_its_money_back(begin, held):
-    f = begin(tenant("a", "concurrency = 1 queue = 1 " + budget("1")))
-    running = send(f, "runs")
+def test_a_client_that_leaves_gives_its_money_back(begin_priced, held):
+    f = begin_priced(tenant("a", "concurrency = 1 queue = 1 " + budget("1")))
+    running = begin_one(f, "runs")
     eventually(lambda: held.requests, "the request")
     reserved = f.budget()["reserved"]
-    waiting = send(f, "waits for a place")
+    waiting = begin_one(f, "waits for a place")
     eventually(lambda: 'farthing_queue_depth{tenant="a"} 1\n' in f.metrics(), "the queue")
     assert reserved > 0 and f.budget()["reserved"] == reserved
     waiting.close()
@@ -279,7 +256,7 @@ def test_a_client_that_leaves_gives_its_money_back(begin, held):
     assert rows[0]["cost_usd"] == "0" and Decimal(rows[1]["cost_usd"]) == f.budget()["spent"] <= reserved
 
 
-def test_a_stream_gives_back_what_it_did_not_use(begin, provider):
+def test_a_stream_gives_back_what_it_did_not_use(begin_priced, provider):
     go_on = threading.Event()
     usage = {"prompt_tokens": 5, "completion_tokens": 2}
     end = [chunk({}, "stop"), chunk(choices=[], usage=usage), b"data: [DONE]\n\n"]
@@ -292,8 +269,8 @@ def test_a_stream_gives_back_what_it_did_not_use(begin, provider):
         hang_up(connection)
 
     provider.answer = answer
-    f = begin(tenant("a", budget("1")))
-    connection = send(f, stream=True)
+    f = begin_priced(tenant("a", budget("1")))
+    connection = begin_one(f, stream=True)
     received = read_until(connection, b"data: ")
     assert f.budget()["reserved"] >= ONE and f.budget()["spent"] == 0
     go_on.set()
@@ -322,11 +299,11 @@ ENDINGS = {
 
 
 @pytest.mark.parametrize("name", ENDINGS)
-def test_whatever_happens_nothing_stays_reserved(begin, provider, name):
+def test_whatever_happens_nothing_stays_reserved(begin_priced, provider, name):
     answer, more, status, cost = ENDINGS[name]
-    f = begin(tenant("a", budget("1")))
+    f = begin_priced(tenant("a", budget("1")))
     provider.answer = answer
-    assert ask(f, **more).status == status
+    assert ask_anew(f, **more).status == status
     f.nothing_reserved()
     row = f.rows()[0]
     assert cost in (None, row["cost_usd"]) and Decimal(row["reserved_usd"]) >= ONE
@@ -341,30 +318,30 @@ def test_whatever_happens_nothing_stays_reserved(begin, provider, name):
     assert line in f.metrics()
 
 
-def test_who_is_not_there_is_not_paid(begin):
-    f = begin(tenant("a", budget("1")), provider=f'base_url = "http://127.0.0.1:{free_port()}/v1"')
-    assert ask(f).status == 502
+def test_who_is_not_there_is_not_paid(begin_priced):
+    f = begin_priced(tenant("a", budget("1")), provider=f'base_url = "http://127.0.0.1:{free_port()}/v1"')
+    assert ask_anew(f).status == 502
     f.nothing_reserved()
     assert f.budget()["spent"] == 0 and len(f.rows()[0]["attempts"]) == 3
 
 
-def test_retries_are_reserved_once(begin, provider):
+def test_retries_are_reserved_once(begin_priced, provider):
     statuses = iter([500, 429, 200])
 
     def answer(request, connection):
         status = next(statuses)
         answer_as_asked()(request, connection) if status == 200 else reply(connection, status, ERROR)
 
-    f = begin(tenant("a", budget("0.0015")))
+    f = begin_priced(tenant("a", budget("0.0015")))
     provider.answer = answer
-    assert ask(f).code == "ok" and f.budget()["spent"] == ONE
+    assert ask_anew(f).code == "ok" and f.budget()["spent"] == ONE
 
 
 # ------------------------------------------------------------------------- passing through
 
-def test_what_passes_through_is_booked_when_it_says_what_it_was(begin, provider):
+def test_what_passes_through_is_booked_when_it_says_what_it_was(begin_priced, provider):
     usage = {"input_tokens": 10, "output_tokens": 100, "total_tokens": 110}
-    f = begin(tenant("a", budget("0.001")))
+    f = begin_priced(tenant("a", budget("0.001")))
     provider.answer = lambda r, c: reply(c, body={"id": "file-1"})
     upload = {"body": b"bytes", "headers": {**key("a"), "Content-Type": "application/octet-stream"}}
     assert f.post("/files", **upload).status == 200 and f.budget()["spent"] == 0
@@ -385,27 +362,27 @@ def change(f, old, new):
     f.reload()
 
 
-def test_a_reload_changes_budgets(begin):
-    f = begin(tenant("a", budget("0.0015")))
-    assert [ask(f).code, ask(f).code] == ["ok", "budget_exceeded"]
+def test_a_reload_changes_budgets(begin_priced):
+    f = begin_priced(tenant("a", budget("0.0015")))
+    assert [ask_anew(f).code, ask_anew(f).code] == ["ok", "budget_exceeded"]
     change(f, "0.0015 usd", "0.0025 usd")  # raised: what was spent counts on
-    assert [ask(f).code, ask(f).code] == ["ok", "budget_exceeded"]
+    assert [ask_anew(f).code, ask_anew(f).code] == ["ok", "budget_exceeded"]
     change(f, "0.0025 usd", "0.001 usd")  # lowered below what was spent
-    refused = ask(f, 16)
+    refused = ask_anew(f, 16)
     assert refused.code == "budget_exceeded"
     assert refused.headers["x-farthing-budget-remaining-usd"] == "0"
     assert f.budget()["spent"] == 2 * ONE and f.budget()["remaining"] == 0
     change(f, 'budget "daily" { amount = "0.001 usd"  }', budget("0.0015", name="other"))
-    assert [ask(f).code, ask(f).code] == ["ok", "budget_exceeded"]
+    assert [ask_anew(f).code, ask_anew(f).code] == ["ok", "budget_exceeded"]
     change(f, 'budget "other" { amount = "0.0015 usd"  }', "")
-    assert [ask(f).code, ask(f).code] == ["ok", "ok"]
+    assert [ask_anew(f).code, ask_anew(f).code] == ["ok", "ok"]
     change(f, "routes", "routes")  # nothing
-    assert ask(f).code == "ok"
+    assert ask_anew(f).code == "ok"
 
 
-def test_a_reload_while_money_is_reserved(begin, held):
-    f = begin(tenant("a", budget("0.0015")))
-    connection = send(f)
+def test_a_reload_while_money_is_reserved(begin_priced, held):
+    f = begin_priced(tenant("a", budget("0.0015")))
+    connection = begin_one(f)
     eventually(lambda: held.requests, "the request")
     change(f, 'budget "daily" { amount = "0.0015 usd"  }', "")
     held.go_on.set()
@@ -414,34 +391,34 @@ def test_a_reload_while_money_is_reserved(begin, held):
     eventually(lambda: not any(b["reserved"] for b in f.budgets()), "the end of the reservation")
 
 
-def test_warnings_are_given_once(begin):
-    f = begin(tenant("a", budget("0.004", 'warn_at = {"25%", "50%"}')))
+def test_warnings_are_given_once(begin_priced):
+    f = begin_priced(tenant("a", budget("0.004", 'warn_at = {"25%", "50%"}')))
     counted = r'farthing_budget_warnings_total{tenant="a",budget="daily",percent="%d"} 1' + "\n"
-    assert ask(f).code == "ok"
+    assert ask_anew(f).code == "ok"
     eventually(lambda: counted % 25 in f.metrics(), "the first warning")
     assert counted % 50 not in f.metrics()
     for _ in range(2):
-        assert ask(f).code == "ok"
+        assert ask_anew(f).code == "ok"
     eventually(lambda: counted % 50 in f.metrics(), "the second")
     f.reload()
-    assert ask(f, 16).code == "ok"
+    assert ask_anew(f, 16).code == "ok"
     warnings = [line for line in f.log().split("\n") if "level=warning" in line and "daily" in line]
     assert len(warnings) == 2 and counted % 25 in f.metrics() and counted % 50 in f.metrics()
 
 
-def test_a_restart_forgets_nothing(begin):
-    f = begin(tenant("a", budget("0.0015", 'window = "1mo"') + budget("0.0015", 'per = "user"', "each")))
-    assert ask(f, headers={USER: "u"}).code == "ok"
+def test_a_restart_forgets_nothing(begin_priced):
+    f = begin_priced(tenant("a", budget("0.0015", 'window = "1mo"') + budget("0.0015", 'per = "user"', "each")))
+    assert ask_anew(f, headers={USER: "u"}).code == "ok"
     f.stop()
     f.start()
-    assert ask(f, headers={USER: "u"}).code == "budget_exceeded"
+    assert ask_anew(f, headers={USER: "u"}).code == "budget_exceeded"
     assert f.budget()["spent"] == ONE == f.budget("each")["spent"]
 
 
 # -------------------------------------------------------------------------------- SDK
 
-def test_the_sdk_does_not_try_again(begin, provider):
-    f = begin(tenant("a", budget("0.0015") + 'max_n = 1'))
+def test_the_sdk_does_not_try_again(begin_priced, provider):
+    f = begin_priced(tenant("a", budget("0.0015") + 'max_n = 1'))
     client = openai.OpenAI(base_url=f.url, api_key="key-of-a", max_retries=4)
     messages = [{"role": "user", "content": "hello"}]
 

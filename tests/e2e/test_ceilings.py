@@ -1,34 +1,14 @@
 """What one request may cost: its worst case, its ceiling, and a cap that is lowered to fit."""
-import itertools
 from decimal import Decimal
 
 import pytest
 
-from harness import PRICED, answer_as_asked, budget, chat, key, question, reply, tenant
+from harness import PRICED, answer_as_asked, ask_anew, budget, chat, key, question, reply, tenant
 
 FEATURE = "x-farthing-feature"
 LOWER = 'route "r" { budget_fit = "lower_cap" }\n'
 ERROR = {"error": {"message": "bad luck", "code": None}}
 MESSAGES = [{"role": "user", "content": "hello"}]
-
-
-@pytest.fixture
-def begin(provider, start):
-    """Starts a proxy with these sections; its provider uses all that it may."""
-    provider.answer = answer_as_asked()
-
-    def go(extra, **kwargs):
-        return start(provider.url, extra=extra, **{"models": PRICED, **kwargs})
-    return go
-
-
-asked = itertools.count()
-
-
-def ask(f, tokens=100, who="a", headers=None, **more):
-    """A request as no other; one of 100 tokens may cost a little more than 0.001 USD."""
-    body = question(f"hello {next(asked)}", max_tokens=tokens, **more)
-    return f.post(body=body, headers={**key(who), **(headers or {})})
 
 
 # --------------------------------------------------------------- one request's ceiling
@@ -45,24 +25,24 @@ CEILINGS = {
 
 
 @pytest.mark.parametrize("name", CEILINGS)
-def test_what_one_request_may_cost(begin, provider, name):
+def test_what_one_request_may_cost(begin_priced, provider, name):
     section, headers, ceiling = CEILINGS[name]
-    f = begin(section + "\n" + tenant("a"))
-    refused = ask(f, headers=headers)
+    f = begin_priced(section + "\n" + tenant("a"))
+    refused = ask_anew(f, headers=headers)
     assert (refused.status, refused.code) == (400, "max_cost_exceeded") and not provider.requests
     assert f"at most {ceiling} USD" in refused.json["error"]["message"]
     tokens = refused.fits
     assert 16 <= tokens < Decimal(ceiling) * 100_000
-    assert ask(f, tokens + 3, headers=headers).code == "max_cost_exceeded"
-    assert ask(f, tokens, headers=headers).code == "ok"  # exactly what it said
+    assert ask_anew(f, tokens + 3, headers=headers).code == "max_cost_exceeded"
+    assert ask_anew(f, tokens, headers=headers).code == "ok"  # exactly what it said
     row = f.rows(3)[0]
     assert (row["refused_by"], row["ended_by"], row["cost_usd"]) == ("max_cost", "limit", "0")
     assert Decimal(f.rows(3)[2]["cost_usd"]) <= Decimal(ceiling)
 
 
 @pytest.mark.parametrize("word", ["much", "-1", "1 eur", ""])
-def test_a_ceiling_that_is_none(begin, word):
-    answer = ask(begin(tenant("a")), headers={"x-farthing-max-cost-usd": word})
+def test_a_ceiling_that_is_none(begin_priced, word):
+    answer = ask_anew(begin_priced(tenant("a")), headers={"x-farthing-max-cost-usd": word})
     assert answer.status == 200 if word == "" else answer.code == "invalid_request"
 
 
@@ -81,10 +61,10 @@ SPELLINGS = {
 
 
 @pytest.mark.parametrize("name", SPELLINGS)
-def test_the_cap_is_lowered_to_what_is_left(begin, provider, name):
+def test_the_cap_is_lowered_to_what_is_left(begin_priced, provider, name):
     path, body, field, said = SPELLINGS[name]
     body = {"model": "openai/gpt-4o-mini", **body, **({field: said} if said else {})}
-    f = begin(LOWER + tenant("a", budget("0.0005")), models=PRICED + ANTHROPIC.format(provider.url))
+    f = begin_priced(LOWER + tenant("a", budget("0.0005")), models=PRICED + ANTHROPIC.format(provider.url))
     assert f.post(path, body, key("a")).status == 200
     sent = provider.requests[0].json[field]
     assert 16 <= sent < 50
@@ -97,9 +77,9 @@ def test_the_cap_is_lowered_to_what_is_left(begin, provider, name):
 
 
 @pytest.mark.parametrize("finish,cache", [("length", "miss"), ("stop", "hit")])
-def test_what_money_has_cut_is_nobody_elses(begin, provider, finish, cache):
+def test_what_money_has_cut_is_nobody_elses(begin_priced, provider, finish, cache):
     provider.answer = answer_as_asked(output_tokens=40, finish=finish)
-    f = begin(LOWER + tenant("a", budget("0.0009")))
+    f = begin_priced(LOWER + tenant("a", budget("0.0009")))
     body = question(max_tokens=100)
     assert f.post(body=body, headers=key("a")).status == 200 and provider.requests[0].json["max_tokens"] < 100
     f.write_config(f.config.read_text().replace("0.0009 usd", "1 usd"))
@@ -110,10 +90,10 @@ def test_what_money_has_cut_is_nobody_elses(begin, provider, finish, cache):
         assert provider.requests[1].json["max_tokens"] == 100
 
 
-def test_a_ceiling_lowers_the_cap_too(begin, provider):
-    f = begin('route "r" { max_cost = "0.0005 usd" budget_fit = "lower_cap" }\n' + tenant("a"))
-    assert ask(f).code == "ok" and 16 <= provider.requests[0].json["max_tokens"] < 50
-    assert ask(f, headers={"x-farthing-max-cost-usd": "0.0001"}).code == "max_cost_exceeded"
+def test_a_ceiling_lowers_the_cap_too(begin_priced, provider):
+    f = begin_priced('route "r" { max_cost = "0.0005 usd" budget_fit = "lower_cap" }\n' + tenant("a"))
+    assert ask_anew(f).code == "ok" and 16 <= provider.requests[0].json["max_tokens"] < 50
+    assert ask_anew(f, headers={"x-farthing-max-cost-usd": "0.0001"}).code == "max_cost_exceeded"
 
 
 # --------------------------------------------------------------------- the worst case
@@ -135,14 +115,14 @@ WORST = {
 
 
 @pytest.mark.parametrize("name", WORST)
-def test_the_worst_case(begin, provider, name):
+def test_the_worst_case(begin_priced, provider, name):
     more, tokens = WORST[name]
     path = "/completions" if "prompt" in more else "/responses" if "input" in more else "/chat/completions"
     body = {"model": "openai/gpt-4o-mini", **more}
     if path == "/chat/completions":
         body["messages"] = MESSAGES
     provider.answer = lambda r, c: reply(c, 400, ERROR)
-    f = begin(tenant("a", budget("1")))
+    f = begin_priced(tenant("a", budget("1")))
     assert f.post(path, body, key("a")).status == 400
     reserved = Decimal(f.rows()[0]["reserved_usd"])
     assert 0 < reserved - tokens * Decimal("0.00001") < Decimal("0.00005")
@@ -152,16 +132,16 @@ def test_the_worst_case(begin, provider, name):
 @pytest.mark.parametrize("field,value", [
     ("max_tokens", 10 ** 18), ("max_tokens", 10 ** 30), ("max_tokens", 1e300), ("max_tokens", -1),
     ("max_tokens", "lots"), ("n", 10 ** 18), ("n", "many")])
-def test_what_has_no_bound_fits_no_budget(begin, provider, field, value):
-    f = begin(tenant("a", budget("1000000")))
+def test_what_has_no_bound_fits_no_budget(begin_priced, provider, field, value):
+    f = begin_priced(tenant("a", budget("1000000")))
     refused = f.post(body=question(**{"max_tokens": 100, field: value}), headers=key("a"))
     assert refused.code in ("budget_exceeded", "invalid_request") and not provider.requests
     assert (f.budget()["reserved"], f.budget()["remaining"]) == (0, 1000000)
 
 
 @pytest.mark.parametrize("window,tokens", [("", 128000), ("context_window = 5000", 5000)])
-def test_input_that_lies_at_the_provider(begin, provider, window, tokens):
-    f = begin(tenant("a", budget("1")), models=PRICED.replace("{ input", f"{{ {window} input"))
+def test_input_that_lies_at_the_provider(begin_priced, provider, window, tokens):
+    f = begin_priced(tenant("a", budget("1")), models=PRICED.replace("{ input", f"{{ {window} input"))
     body = {"model": "openai/gpt-4o-mini", "input": "hello", "max_output_tokens": 100,
             "previous_response_id": "resp_0"}
     assert f.post("/responses", body, key("a")).status == 200
@@ -169,10 +149,10 @@ def test_input_that_lies_at_the_provider(begin, provider, window, tokens):
     f.nothing_reserved()
 
 
-def test_what_cannot_be_priced_afterwards_is_booked_at_its_worst(begin, provider):
-    f = begin(tenant("a", budget("1")), models="")  # the catalogue's price, and none of this class
+def test_what_cannot_be_priced_afterwards_is_booked_at_its_worst(begin_priced, provider):
+    f = begin_priced(tenant("a", budget("1")), models="")  # the catalogue's price, and none of this class
     provider.answer = lambda r, c: reply(c, body={**chat(), "service_tier": "extraordinary"})
-    assert ask(f).status == 200
+    assert ask_anew(f).status == 200
     row = f.rows()[0]
     assert row["cost_usd"] is None and f.budget()["spent"] == Decimal(row["reserved_usd"]) > 0
 
@@ -182,28 +162,28 @@ def test_what_cannot_be_priced_afterwards_is_booked_at_its_worst(begin, provider
 NO_PRICE = 'model "openai/secret-model" { }\n'
 
 
-def test_without_a_price_nothing_is_borne(begin, provider):
-    f = begin(tenant("a", budget("1")) + tenant("b"), models=PRICED + NO_PRICE)
-    refused = ask(f, model="openai/secret-model")
+def test_without_a_price_nothing_is_borne(begin_priced, provider):
+    f = begin_priced(tenant("a", budget("1")) + tenant("b"), models=PRICED + NO_PRICE)
+    refused = ask_anew(f, model="openai/secret-model")
     assert refused.code == "budget_exceeded" and "has no price" in refused.json["error"]["message"]
     assert refused.headers["x-should-retry"] == "false" and not provider.requests
     assert f.rows()[0]["refused_by"] == "unpriced"
-    assert ask(f, model="openai/secret-model", who="b").code == "ok"  # no budget, no question
+    assert ask_anew(f, model="openai/secret-model", who="b").code == "ok"  # no budget, no question
 
 
-def test_without_a_price_where_that_is_allowed(begin):
-    f = begin(tenant("a", 'unpriced = "allow" ' + budget("0.001005")), models=PRICED + NO_PRICE)
-    assert [ask(f, model="openai/secret-model").code for _ in range(2)] == ["ok", "ok"]
+def test_without_a_price_where_that_is_allowed(begin_priced):
+    f = begin_priced(tenant("a", 'unpriced = "allow" ' + budget("0.001005")), models=PRICED + NO_PRICE)
+    assert [ask_anew(f, model="openai/secret-model").code for _ in range(2)] == ["ok", "ok"]
     f.nothing_reserved()
     assert f.budget()["spent"] == 0 and f.rows(2)[0]["cost_usd"] is None
-    assert ask(f, 99).code == "ok" and ask(f, model="openai/secret-model").code == "ok"
+    assert ask_anew(f, 99).code == "ok" and ask_anew(f, model="openai/secret-model").code == "ok"
     f.write_config(f.config.read_text().replace("0.001005 usd", "0 usd"))
     f.reload()
-    assert ask(f, model="openai/secret-model").code == "budget_exceeded"  # nothing is left
+    assert ask_anew(f, model="openai/secret-model").code == "budget_exceeded"  # nothing is left
 
 
-def test_a_price_of_zero_is_a_price(begin):
+def test_a_price_of_zero_is_a_price(begin_priced):
     free = 'model "openai/free" { input_price = "0 usd" output_price = "0 usd" }\n'
-    f = begin(tenant("a", budget("0")), models=PRICED + free)
-    assert ask(f, model="openai/free").code == "ok" and f.rows()[0]["cost_usd"] == "0"
-    assert ask(f).code == "budget_exceeded"
+    f = begin_priced(tenant("a", budget("0")), models=PRICED + free)
+    assert ask_anew(f, model="openai/free").code == "ok" and f.rows()[0]["cost_usd"] == "0"
+    assert ask_anew(f).code == "budget_exceeded"

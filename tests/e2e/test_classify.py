@@ -40,6 +40,8 @@ FITS = {  # what the rule says, what fits it, and what does not
     "scripts": ('scripts = {"cyrillic"}', {"text": "Привет"}, {"text": "hello"}),
     "json": ("json = true", {"response_format": {"type": "json_object"}}, {}),
     "output": ("min_output_tokens = 100", {"max_tokens": 200}, {"max_tokens": 20}),
+    "deadline": ("max_deadline_ms = 5000", {"headers": {"x-farthing-deadline-ms": "5000"}},
+                 {"headers": {"x-farthing-deadline-ms": "60000"}, "text": "other"}),
     "both": ('keywords = {"a"} min_questions = 1', {"text": "a?"}, {"text": "a"}),
 }
 

@@ -1,49 +1,8 @@
 """How much a tenant may do: at once, in its queue, and in a minute."""
-import hashlib
 import json
-import threading
 import urllib.request
 
-import pytest
-
-from harness import chat, chat_answer, eventually, http_request, question, read_all, read_until, reply
-
-
-def tenant(name, limits=""):
-    digest = hashlib.sha256(f"key-of-{name}".encode()).hexdigest()
-    return f'tenant "{name}" {{ keys = {{"sha256:{digest}"}} {limits} }}\n'
-
-
-def key(name):
-    return {"Authorization": f"Bearer key-of-{name}"}
-
-
-class Held:
-    """A provider that answers when it is told to."""
-
-    def __init__(self, provider):
-        self.go_on = threading.Event()
-        self.provider = provider
-        provider.answer = self.answer
-
-    def answer(self, request, connection):
-        if b"held" in request.body:
-            assert self.go_on.wait(20)
-        chat_answer(request, connection)
-
-
-@pytest.fixture
-def held(provider):
-    h = Held(provider)
-    yield h
-    h.go_on.set()
-
-
-def ask(f, text, name="a"):
-    request = http_request(question(text), headers="Connection: close\r\n")
-    connection = f.connect()
-    connection.sendall(request.replace(b"client-key", f"key-of-{name}".encode()))
-    return connection
+from harness import chat, eventually, key, question, read_all, read_until, reply, send, tenant
 
 
 def queued(f, name="a"):
@@ -53,10 +12,10 @@ def queued(f, name="a"):
 
 def test_requests_wait_in_their_order_for_a_place(held, start):
     f = start(extra=tenant("a", "concurrency = 1 queue = 5"))
-    connections = [ask(f, "held 0")]
+    connections = [send(f, "held 0")]
     eventually(lambda: held.provider.requests, "the first")
     for i in range(1, 4):
-        connections.append(ask(f, f"held {i}"))
+        connections.append(send(f, f"held {i}"))
         eventually(lambda: queued(f) == i, "its place in the queue")
     assert len(held.provider.requests) == 1
     held.go_on.set()
@@ -71,9 +30,9 @@ def test_requests_wait_in_their_order_for_a_place(held, start):
 
 def test_a_full_queue_refuses(held, start):
     f = start(extra=tenant("a", "concurrency = 1 queue = 1") + tenant("b"))
-    running = ask(f, "held")
+    running = send(f, "held")
     eventually(lambda: held.provider.requests, "the first")
-    waiting = ask(f, "waits")
+    waiting = send(f, "waits")
     eventually(lambda: queued(f) == 1, "the queue")
     refused = f.post(body=question("too many"), headers=key("a"))
     assert refused.status == 429 and refused.json["error"]["code"] == "concurrency_limited"
@@ -90,7 +49,7 @@ def test_a_full_queue_refuses(held, start):
 
 def test_without_a_queue_nobody_waits(held, start):
     f = start(extra=tenant("a", "concurrency = 1"))
-    running = ask(f, "held")
+    running = send(f, "held")
     eventually(lambda: held.provider.requests, "the first")
     assert f.post(headers=key("a")).status == 429
     held.go_on.set()
@@ -100,7 +59,7 @@ def test_without_a_queue_nobody_waits(held, start):
 
 def test_waiting_has_an_end(held, start):
     f = start(extra=tenant("a", 'concurrency = 1 queue = 5 queue_timeout = "50ms"'))
-    running = ask(f, "held")
+    running = send(f, "held")
     eventually(lambda: held.provider.requests, "the first")
     refused = f.post(headers=key("a"))
     assert refused.status == 429 and refused.json["error"]["code"] == "queue_timeout"
@@ -112,15 +71,15 @@ def test_waiting_has_an_end(held, start):
 
 def test_who_leaves_the_queue_frees_its_seat(held, start):
     f = start(extra=tenant("a", "concurrency = 1 queue = 1"))
-    running = ask(f, "held")
+    running = send(f, "held")
     eventually(lambda: held.provider.requests, "the first")
-    waiting = ask(f, "leaves")
+    waiting = send(f, "leaves")
     eventually(lambda: queued(f) == 1, "the queue")
     waiting.close()
     eventually(lambda: queued(f) == 0, "the free seat")
     row = f.rows()[0]
     assert (row["status"], row["ended_by"], row["cost_usd"]) == (499, "client", "0")
-    after = ask(f, "stays")
+    after = send(f, "stays")
     eventually(lambda: queued(f) == 1, "the seat")
     held.go_on.set()
     assert b" 200 " in read_all(after)[:20] and b" 200 " in read_all(running)[:20]
@@ -129,9 +88,9 @@ def test_who_leaves_the_queue_frees_its_seat(held, start):
 
 def test_who_leaves_while_running_frees_its_place(held, start):
     f = start(extra=tenant("a", "concurrency = 1 queue = 1"))
-    running = ask(f, "held")
+    running = send(f, "held")
     eventually(lambda: held.provider.requests, "the first")
-    waiting = ask(f, "next")
+    waiting = send(f, "next")
     eventually(lambda: queued(f) == 1, "the queue")
     running.close()
     assert b" 200 " in read_all(waiting)[:20]
@@ -180,7 +139,7 @@ def test_the_providers_own_limits_are_not_the_tenants(provider, start):
 
 def test_limits_hold_over_all_workers(held, start):
     f = start(server="workers = 4", extra=tenant("a", "concurrency = 3 queue = 40"))
-    connections = [ask(f, f"held {i}") for i in range(20)]
+    connections = [send(f, f"held {i}") for i in range(20)]
     eventually(lambda: queued(f) == 17 and len(held.provider.requests) == 3, "the queue")
     held.go_on.set()
     assert all(b" 200 " in read_all(c)[:20] for c in connections)
@@ -189,7 +148,7 @@ def test_limits_hold_over_all_workers(held, start):
 
 def test_a_reload_changes_the_limits(held, start):
     f = start(extra=tenant("a", "concurrency = 1 queue = 5"))
-    connections = [ask(f, f"held {i}") for i in range(3)]
+    connections = [send(f, f"held {i}") for i in range(3)]
     eventually(lambda: queued(f) == 2, "the queue")
     f.write_config(f.config.read_text().replace("concurrency = 1", "concurrency = 3"))
     f.reload()
@@ -200,9 +159,9 @@ def test_a_reload_changes_the_limits(held, start):
 
 def test_a_drain_ends_who_waits(held, start):
     f = start(server='drain_timeout = "100ms"', extra=tenant("a", "concurrency = 1 queue = 5"))
-    connections = [ask(f, "held")]
+    connections = [send(f, "held")]
     eventually(lambda: held.provider.requests, "the first")
-    connections.append(ask(f, "waits"))
+    connections.append(send(f, "waits"))
     eventually(lambda: queued(f) == 1, "the queue")
     assert f.stop() == 0
     assert {r["ended_by"] for r in f.rows(2)} == {"shutdown"}
@@ -212,7 +171,7 @@ def test_a_drain_ends_who_waits(held, start):
 
 def test_status_shows_the_limits(held, start):
     f = start(extra=tenant("a", 'concurrency = 2 queue = 5 requests = "60/min"'))
-    connection = ask(f, "held")
+    connection = send(f, "held")
     eventually(lambda: held.provider.requests, "the first")
     with urllib.request.urlopen(f.admin + "/status") as answer:
         limits = json.loads(answer.read())["limits"]["a"]

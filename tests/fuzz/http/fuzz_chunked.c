@@ -3,13 +3,8 @@
 // verdict and one body.
 #include <stdlib.h>
 
+#include "../check.h"
 #include "scan.h"
-
-#define MUST(condition)                                                                            \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            abort();                                                                               \
-    } while (0)
 
 struct reading {
     enum scan_verdict verdict;
@@ -25,11 +20,11 @@ static void feed(struct reading *r, struct slice bytes, size_t max_body) {
     size_t used = 0;
     r->verdict = scan_chunked(&r->chunks, slice_make(copy + 1, bytes.len), &used, &r->body,
                               max_body, &r->refusal);
-    MUST(used <= bytes.len && (r->verdict != SCAN_MORE || used == bytes.len));
+    CHECK(used <= bytes.len && (r->verdict != SCAN_MORE || used == bytes.len));
     r->used += used;
     // Decoding never makes more of it, and never more than is allowed.
-    MUST(r->body.len <= max_body);
-    MUST(r->verdict == SCAN_REFUSED || r->body.len <= r->used);
+    CHECK(r->body.len <= max_body);
+    CHECK(r->verdict == SCAN_REFUSED || r->body.len <= r->used);
     free(copy);
 }
 
@@ -43,12 +38,12 @@ static struct reading read_by(struct slice bytes, size_t cut, size_t step, size_
 }
 
 static void check_same(const struct reading *a, const struct reading *b) {
-    MUST(a->verdict == b->verdict);
+    CHECK(a->verdict == b->verdict);
     if (a->verdict == SCAN_REFUSED)
-        MUST(a->refusal.status == b->refusal.status);
+        CHECK(a->refusal.status == b->refusal.status);
     else
-        MUST(a->used == b->used);
-    MUST(slice_equal(buffer_slice(&a->body), buffer_slice(&b->body)));
+        CHECK(a->used == b->used);
+    CHECK(slice_equal(buffer_slice(&a->body), buffer_slice(&b->body)));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -64,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     check_same(&whole, &slow);
     // At the least "0", CR LF, CR LF, and what each byte of data costs.
     if (whole.verdict == SCAN_DONE)
-        MUST(whole.used >= whole.body.len + 5 &&
+        CHECK(whole.used >= whole.body.len + 5 &&
              slice_equal(slice_make(bytes.ptr + whole.used - 2, 2), SLICE("\r\n")));
     buffer_free(&whole.body);
     buffer_free(&split.body);

@@ -3,13 +3,8 @@
 // and what is accepted must keep the promises that everybody behind relies on.
 #include <stdlib.h>
 
+#include "../check.h"
 #include "scan.h"
-
-#define MUST(condition)                                                                            \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            abort();                                                                               \
-    } while (0)
 
 struct reading {
     enum scan_verdict verdict;
@@ -32,14 +27,14 @@ static bool feed(struct reading *r, struct scan_progress *progress, struct slice
     r->bytes = exactly(bytes);
     r->verdict =
         scan_find_end(slice_make(r->bytes + 1, bytes.len), limits, progress, &r->end, &r->refusal);
-    MUST(progress->seen <= bytes.len);
+    CHECK(progress->seen <= bytes.len);
     if (r->verdict != SCAN_DONE)
         return r->verdict == SCAN_MORE;
-    MUST(r->end <= bytes.len && r->end <= limits->max_bytes);
+    CHECK(r->end <= bytes.len && r->end <= limits->max_bytes);
     r->arena = arena_new(64);
     r->verdict =
         scan_head(slice_make(r->bytes + 1, r->end), limits, r->arena, &r->head, &r->refusal);
-    MUST(r->verdict != SCAN_MORE);
+    CHECK(r->verdict != SCAN_MORE);
     return false;
 }
 
@@ -69,51 +64,51 @@ static unsigned count_named(const struct scan_head *h, struct slice name) {
 }
 
 static void check_field(const struct reading *r, struct api_header field) {
-    MUST(field.name.len > 0 && is_clean(field.name) && is_clean(field.value));
-    MUST(slice_find_char(field.name, ' ') < 0 && slice_find_char(field.name, '\t') < 0);
-    MUST(slice_find_char(field.name, ':') < 0);
-    MUST(slice_equal(slice_trim(field.value), field.value));
-    MUST(lies_within(r, field.name) && lies_within(r, field.value));
+    CHECK(field.name.len > 0 && is_clean(field.name) && is_clean(field.value));
+    CHECK(slice_find_char(field.name, ' ') < 0 && slice_find_char(field.name, '\t') < 0);
+    CHECK(slice_find_char(field.name, ':') < 0);
+    CHECK(slice_equal(slice_trim(field.value), field.value));
+    CHECK(lies_within(r, field.name) && lies_within(r, field.value));
 }
 
 static void check_accepted(const struct reading *r, const struct scan_limits *limits) {
     const struct scan_head *h = &r->head;
     struct slice literal = SLICE("/*"); // a path may be one that was not written
-    MUST(h->method.len > 0 && lies_within(r, h->method));
-    MUST(h->path.len > 0 && strchr(literal.ptr, h->path.ptr[0]) != NULL);
-    MUST(is_clean(h->path) && is_clean(h->query) && lies_within(r, h->query));
-    MUST(slice_find_char(h->path, '?') < 0 && slice_find_char(h->path, ' ') < 0);
-    MUST(h->field_count <= limits->max_fields);
+    CHECK(h->method.len > 0 && lies_within(r, h->method));
+    CHECK(h->path.len > 0 && strchr(literal.ptr, h->path.ptr[0]) != NULL);
+    CHECK(is_clean(h->path) && is_clean(h->query) && lies_within(r, h->query));
+    CHECK(slice_find_char(h->path, '?') < 0 && slice_find_char(h->path, ' ') < 0);
+    CHECK(h->field_count <= limits->max_fields);
     for (size_t i = 0; i < h->field_count; i++)
         check_field(r, h->fields[i]);
     unsigned lengths = count_named(h, SLICE("Content-Length"));
     unsigned encodings = count_named(h, SLICE("Transfer-Encoding"));
     unsigned hosts = count_named(h, SLICE("Host"));
-    MUST(lengths + encodings <= 1);
-    MUST(h->has_length == (lengths == 1) && h->chunked == (encodings == 1));
-    MUST(h->has_length || h->length == 0);
-    MUST(hosts == 1 || (hosts == 0 && h->http_1_0));
-    MUST(!h->chunked || !h->http_1_0);
-    MUST(!h->expects_continue || !h->http_1_0);
+    CHECK(lengths + encodings <= 1);
+    CHECK(h->has_length == (lengths == 1) && h->chunked == (encodings == 1));
+    CHECK(h->has_length || h->length == 0);
+    CHECK(hosts == 1 || (hosts == 0 && h->http_1_0));
+    CHECK(!h->chunked || !h->http_1_0);
+    CHECK(!h->expects_continue || !h->http_1_0);
     // Each line ends as it should, and only the last one is empty.
     struct slice bytes = slice_make(r->bytes + 1, r->end);
-    MUST(slice_ends_with(bytes, SLICE("\r\n\r\n")));
-    MUST(slice_find(bytes, SLICE("\r\n\r\n")) == (ptrdiff_t)(bytes.len - 4));
+    CHECK(slice_ends_with(bytes, SLICE("\r\n\r\n")));
+    CHECK(slice_find(bytes, SLICE("\r\n\r\n")) == (ptrdiff_t)(bytes.len - 4));
     size_t lines = 0;
     for (size_t i = 0; i < bytes.len; i++) {
-        MUST((bytes.ptr[i] == '\n') == (i > 0 && bytes.ptr[i - 1] == '\r'));
+        CHECK((bytes.ptr[i] == '\n') == (i > 0 && bytes.ptr[i - 1] == '\r'));
         lines += bytes.ptr[i] == '\n';
     }
-    MUST(lines == h->field_count + 2);
+    CHECK(lines == h->field_count + 2);
 }
 
 static void check_same(const struct reading *a, const struct reading *b) {
-    MUST(a->verdict == b->verdict);
+    CHECK(a->verdict == b->verdict);
     if (a->verdict != SCAN_DONE)
         return;
-    MUST(a->end == b->end && a->head.field_count == b->head.field_count);
-    MUST(slice_equal(a->head.method, b->head.method) && slice_equal(a->head.path, b->head.path));
-    MUST(a->head.length == b->head.length && a->head.keep_alive == b->head.keep_alive);
+    CHECK(a->end == b->end && a->head.field_count == b->head.field_count);
+    CHECK(slice_equal(a->head.method, b->head.method) && slice_equal(a->head.path, b->head.path));
+    CHECK(a->head.length == b->head.length && a->head.keep_alive == b->head.keep_alive);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -132,7 +127,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (whole.verdict == SCAN_DONE)
         check_accepted(&whole, &limits);
     else if (whole.verdict == SCAN_REFUSED)
-        MUST(whole.refusal.status >= 400 && whole.refusal.status < 600 &&
+        CHECK(whole.refusal.status >= 400 && whole.refusal.status < 600 &&
              whole.refusal.why != NULL);
     reading_end(&whole);
     reading_end(&split);

@@ -1,17 +1,7 @@
 // Any JSON document as a request. What is read of it is within bounds; what is
 // done to it leaves JSON whose cap holds and to which nothing more is to do.
-#include <stdio.h>
-#include <stdlib.h>
-
+#include "../check.h"
 #include "farthing/provider.h"
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                        \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 // The first two bytes.
 struct choice {

@@ -1,18 +1,10 @@
 // Any bytes as a provider's stream, in pieces whose length the input's first
 // byte chooses. What passes must be what came, however it is split; what is put
 // together must be JSON, and must have a stream of its own that says the same.
-#include <stdio.h>
 #include <stdlib.h>
 
+#include "../check.h"
 #include "farthing/provider.h"
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                        \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 // The second byte.
 struct choice {

@@ -2,20 +2,10 @@
 // the endpoint and cut the rest. What the automaton finds is what a plain search
 // finds, signals are within their bounds, and a classifier of every kind of rule gets
 // through.
-#include <stdio.h>
-#include <stdlib.h>
-
+#include "../check.h"
 #include "farthing/classify.h"
 #include "keywords.h"
 #include "signals.h"
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                        \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 enum { HEAD_BYTES = 2, WORDS_MAX = 8 };
 

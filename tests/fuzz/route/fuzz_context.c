@@ -1,19 +1,9 @@
 // Any JSON as a request under context budgets, which the first bytes choose. What
 // goes upstream is JSON, measures what was said of it, keeps what it must, and is
 // never more than what came.
-#include <stdio.h>
-#include <stdlib.h>
-
+#include "../check.h"
 #include "farthing/estimate.h"
 #include "farthing/route.h"
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                        \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 enum { HEAD_BYTES = 4 };
 

@@ -1,17 +1,7 @@
 // Any request and any answer, one JSON each, with a NUL byte between: a gate with
 // all reasons, on the whole answer and on a text as the head of a stream.
-#include <stdio.h>
-#include <stdlib.h>
-
+#include "../check.h"
 #include "farthing/gate.h"
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                        \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 enum { WORDS_MAX = 8192 };
 

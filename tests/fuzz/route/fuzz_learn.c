@@ -2,18 +2,8 @@
 // pieces that the first bytes place, and sealed with the right checksum, so that what
 // is behind the checksum is reached; what is taken is scored with, and written again
 // as it was.
-#include <stdio.h>
-#include <stdlib.h>
-
+#include "../check.h"
 #include "farthing/learn.h"
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                        \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 enum { PIECE_BYTES = 8 };
 

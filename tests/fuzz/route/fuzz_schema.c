@@ -1,17 +1,7 @@
 // Any schema, any value: {"schema": ..., "data": ...}, or one JSON as both. It
 // ends, does not depend on who asks, and what it says of a violation is text.
-#include <stdio.h>
-#include <stdlib.h>
-
+#include "../check.h"
 #include "farthing/schema.h"
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                        \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 enum { WORDS_MAX = 4096 };
 

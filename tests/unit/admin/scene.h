@@ -3,9 +3,8 @@
 #ifndef FARTHING_TEST_ADMIN_SCENE_H
 #define FARTHING_TEST_ADMIN_SCENE_H
 
-#include <dirent.h>
-
 #include "farthing/admin.h"
+#include "directory.h"
 #include "loopback.h"
 
 // Hashes of keys; the first two begin alike.
@@ -37,6 +36,8 @@ struct scene {
     struct breakers *breakers;           // these three: NULL unless a test makes them
     struct retry_budgets *retry_budgets;
     struct balances *balances;
+    struct outcomes *outcomes; // these two as well
+    struct past *past;
     const struct config *config;
     struct admin_inflight_source inflight;
     struct admin *admin;
@@ -49,9 +50,9 @@ static inline void scene_check(bool ok, const struct error *err) {
         fail_msg("%s", err->text);
 }
 
-static inline const struct config *scene_config(void) {
+static inline const struct config *scene_config(const char *text) {
     struct buffer messages = {0};
-    const struct config *c = config_load_text(SLICE(SCENE_CONFIG), "routing.conf", &messages);
+    const struct config *c = config_load_text(slice_of(text), "routing.conf", &messages);
     if (c == NULL)
         fail_msg("%.*s", SLICE_ARG(buffer_slice(&messages)));
     buffer_free(&messages);
@@ -65,8 +66,9 @@ static inline void scene_open_state(struct scene *s, bool stored) {
         scene_check(s->store != NULL, &err);
         s->client = store_client_new(s->store, s->loop);
     }
-    s->ledger = ledger_open(&(struct ledger_options){s->cost_log, NULL, 0}, &err);
+    s->ledger = ledger_open(&(struct ledger_options){s->cost_log, s->store, 0}, &err);
     scene_check(s->ledger != NULL, &err);
+    ledger_set_config(s->ledger, s->config);
     s->limits = limits_new();
     limits_configure(s->limits, s->config);
     s->flights = flights_new(&(struct flights_options){.join_bytes = 1 << 20});
@@ -99,6 +101,8 @@ static inline void scene_open(struct scene *s, bool stored) {
         .breakers = s->breakers,
         .retry_budgets = s->retry_budgets,
         .balances = s->balances,
+        .outcomes = s->outcomes,
+        .past = s->past,
     };
     s->admin = admin_new(&sources, s->config);
     const struct http_limits limits = {1 << 20, 8192, 50, 1000, 1000, 1000, 1000, 65536, 0};
@@ -124,18 +128,24 @@ static inline void scene_close(struct scene *s) {
     breakers_free(s->breakers);
     retry_budgets_free(s->retry_budgets);
     balances_free(s->balances);
+    outcomes_close(s->outcomes);
+    past_free(s->past);
 }
 
 // Not opened yet.
-static inline struct scene *scene_new(void) {
+static inline struct scene *scene_new_of(const char *config) {
     struct scene *s = base_calloc(1, sizeof *s);
     s->loop = event_base_new();
     strcpy(s->directory, "/tmp/farthing-admin-XXXXXX");
     assert_non_null(mkdtemp(s->directory));
     snprintf(s->cost_log, sizeof s->cost_log, "%s/cost.jsonl", s->directory);
-    s->config = scene_config();
+    s->config = scene_config(config);
     log_set_level(LOG_WARNING);
     return s;
+}
+
+static inline struct scene *scene_new(void) {
+    return scene_new_of(SCENE_CONFIG);
 }
 
 static inline int scene_set_up(void **state) {
@@ -154,17 +164,10 @@ static inline int scene_set_up_without_store(void **state) {
 
 static inline int scene_tear_down(void **state) {
     struct scene *s = *state;
-    char path[400];
     scene_close(s);
     config_unref(s->config);
     event_base_free(s->loop);
-    DIR *d = opendir(s->directory);
-    for (struct dirent *e; (e = readdir(d)) != NULL;) {
-        snprintf(path, sizeof path, "%s/%s", s->directory, e->d_name);
-        unlink(path);
-    }
-    closedir(d);
-    rmdir(s->directory);
+    directory_remove(s->directory);
     free(s);
     return 0;
 }

@@ -1,4 +1,4 @@
-// Buffers and the arena.
+// Buffers, the arena, and memory in lines.
 #include "support.h"
 
 #include <stdalign.h>
@@ -25,6 +25,18 @@ static void a_buffer_grows(void **state) {
     buffer_free(&b);
     assert_null(b.ptr);
     buffer_free(&b); // again is fine
+}
+
+static void lines_are_whole_and_empty(void **state) {
+    (void)state;
+    static const size_t sizes[] = {1, 63, 64, 65, 1000};
+    for (size_t i = 0; i < FARTHING_COUNT(sizes); i++) {
+        uint8_t *bytes = base_calloc_lines(sizes[i]);
+        assert_int_equal((uintptr_t)bytes % CACHE_LINE, 0);
+        for (size_t k = 0; k < sizes[i]; k++)
+            assert_int_equal(bytes[k], 0);
+        free(bytes);
+    }
 }
 
 static void numbers_are_appended(void **state) {
@@ -140,6 +152,10 @@ static void arena_strings_end_with_nul(void **state) {
     struct slice copy = arena_copy(a, SLICE("a\0b"));
     assert_bytes(copy, SLICE("a\0b"));
     assert_int_equal(copy.ptr[3], '\0');
+    struct slice joined = ARENA_JOIN(a, SLICE("ab"), SLICE_NONE, SLICE("c"));
+    assert_bytes(joined, SLICE("abc"));
+    assert_int_equal(joined.ptr[3], '\0');
+    assert_string_equal(arena_join(a, NULL, 0).ptr, "");
     arena_free(a);
 }
 
@@ -182,6 +198,7 @@ static void zeroed_and_grown_memory(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_buffer_grows),
+        cmocka_unit_test(lines_are_whole_and_empty),
         cmocka_unit_test(numbers_are_appended),
         cmocka_unit_test(printing_fits_any_length),
         cmocka_unit_test(bytes_are_consumed_at_the_front),

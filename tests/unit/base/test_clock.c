@@ -96,6 +96,25 @@ static void ids_are_ulids(void **state) {
     clock_thaw();
 }
 
+static void an_id_says_when_it_was_made(void **state) {
+    (void)state;
+    static const char *const none[] = {"", "R1", "01ARYZ6S41", "81ARYZ6S410123456789ABCDEF",
+                                       "01ARYZ6SU10123456789ABCDEF", "01aryz6s410123456789ABCDEF",
+                                       "01ARYZ6S410123456789ABCDEFG"};
+    static const int64_t times[] = {0, 1, 1469918176385, (INT64_C(1) << 48) - 1};
+    char id[RANDOM_ID_LEN + 1];
+    int64_t ms;
+    for (size_t i = 0; i < FARTHING_COUNT(times); i++) {
+        clock_freeze(times[i], 0);
+        random_id(id);
+        assert_true(random_id_time(slice_of(id), &ms));
+        assert_int_equal(ms, times[i]);
+    }
+    clock_thaw();
+    for (size_t i = 0; i < FARTHING_COUNT(none); i++)
+        assert_false(random_id_time(slice_of(none[i]), &ms));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_clock_freezes_and_thaws),
@@ -103,6 +122,7 @@ int main(void) {
         cmocka_unit_test(a_seed_repeats_its_numbers),
         cmocka_unit_test(bounds_hold_and_every_value_comes),
         cmocka_unit_test(ids_are_ulids),
+        cmocka_unit_test(an_id_says_when_it_was_made),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,6 +44,25 @@ static void pieces_are_digested_as_the_whole(void **state) {
     digest_free(NULL);
 }
 
+// Eight bytes of length, the lowest first, and the part.
+static void parts_are_told_apart(void **state) {
+    (void)state;
+    static const char by_hand[] = "\2\0\0\0\0\0\0\0ab\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0c";
+    uint8_t wanted[DIGEST_LEN], out[DIGEST_LEN];
+    digest_sha256(slice_make(by_hand, sizeof by_hand - 1), wanted);
+    struct digest *d = digest_of_thread();
+    digest_update_part(d, SLICE("ab"));
+    digest_update_part(d, SLICE_NONE);
+    digest_update_part(d, SLICE("c"));
+    digest_finish(d, out);
+    assert_memory_equal(out, wanted, DIGEST_LEN);
+    digest_update_part(d, SLICE("a"));
+    digest_update_part(d, SLICE_NONE);
+    digest_update_part(d, SLICE("bc"));
+    digest_finish(d, out);
+    assert_memory_not_equal(out, wanted, DIGEST_LEN);
+}
+
 static void a_million_letters(void **state) {
     (void)state;
     char letters[1000];
@@ -93,6 +112,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_texts_have_known_digests),
         cmocka_unit_test(pieces_are_digested_as_the_whole),
+        cmocka_unit_test(parts_are_told_apart),
         cmocka_unit_test(a_million_letters),
         cmocka_unit_test(hexadecimal_goes_both_ways),
         cmocka_unit_test(comparison_sees_every_bit),

@@ -51,6 +51,13 @@ static void starts_and_ends(void **state) {
     assert_true(slice_ends_with(SLICE_NONE, SLICE_NONE));
     assert_false(slice_ends_with(SLICE("c"), SLICE("bc")));
     assert_false(slice_ends_with(SLICE("abcx"), SLICE("bc")));
+    static const char *const words[] = {"ab", "", "c"};
+    assert_true(SLICE_IS_ONE_OF(SLICE("ab"), words));
+    assert_true(SLICE_IS_ONE_OF(SLICE("c"), words));
+    assert_true(SLICE_IS_ONE_OF(SLICE_NONE, words));
+    assert_false(SLICE_IS_ONE_OF(SLICE("a"), words));
+    assert_false(SLICE_IS_ONE_OF(SLICE("abc"), words));
+    assert_false(slice_is_one_of(SLICE("c"), words, 2));
 }
 
 static void blanks_are_trimmed(void **state) {

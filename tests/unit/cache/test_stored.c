@@ -5,7 +5,8 @@
 #include <event2/event.h>
 #include <sqlite3.h>
 #include <stdio.h>
-#include <unistd.h>
+
+#include "../support/directory.h"
 
 enum { MEMORY_BYTES = 4 << 20, STORE_BYTES = 64 << 20 };
 
@@ -52,15 +53,9 @@ static int set_up(void **state) {
 
 static int tear_down(void **state) {
     struct process *p = *state;
-    static const char *const files[] = {"farthing.db", "farthing.db-wal", "farthing.db-shm"};
     stop(p);
     clock_thaw();
-    for (size_t i = 0; i < FARTHING_COUNT(files); i++) {
-        char path[128];
-        snprintf(path, sizeof path, "%s/%s", p->directory, files[i]);
-        unlink(path);
-    }
-    rmdir(p->directory);
+    directory_remove(p->directory);
     free(p);
     return 0;
 }

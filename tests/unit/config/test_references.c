@@ -47,6 +47,38 @@ static const struct refusal references[] = {
      "each key once"},
     {PROVIDER "tenant \"t\" { keys = {\"" DIGEST_A "\"}\n budget \"b\" {\n window = \"1d\" } }", 3,
      "budget \"b\" has no amount", "50 usd"},
+    {PROVIDER "\ntenant \"farthing\" { keys = {\"" DIGEST_A "\"} }", 3, "tenant \"farthing\"",
+     "Farthing's own requests"},
+    {PROVIDER TIER "\nclassifier {\n category \"c\" { tier = small } }", 5,
+     "category \"c\" has no examples", "examples = {\"what a user says\"}"},
+    {PROVIDER TIER "classifier {\n category \"c\" { tier = small\n examples = {} } }", 4,
+     "category \"c\" has no examples", "examples = {"},
+    {PROVIDER TIER "classifier {\n category \"c\" { examples = {\"a\"} } }", 4,
+     "category \"c\" has no tier", "tier = \"NAME\""},
+    {PROVIDER TIER "classifier {\n category \"c\" {\n examples = {\"a\",\n\"\"} tier = small } }",
+     6, "examples: \"\"", "what a user says"},
+    {PROVIDER TIER "classifier {\n category \"\" { examples = {\"a\"} tier = small } }", 4,
+     "category \"\" has no valid name", "1 to 128 bytes"},
+    {PROVIDER TIER "classifier { embedding_table = \"t\"\n embedding_model = \"p/m\" }", 4,
+     "embedding_model: vectors are made by embedding_table", "one of the two"},
+    {"provider \"a\" { base_url = \"http://h\" dialect = anthropic }\n"
+     "model \"a/m\" { }\nclassifier {\n\n embedding_model = \"a/m\" }",
+     5, "the provider of \"a/m\" has the dialect anthropic", "dialect = \"openai\""},
+    {PROVIDER TIER "route \"r\" {\n canary { percent = 5 } }", 4, "canary has no tier",
+     "tier = \"NAME\""},
+    {PROVIDER TIER "route \"r\" {\n canary { tier = small } }", 4, "canary has no percent",
+     "percent = 5"},
+    {PROVIDER TIER "route \"r\" {\n\n canary { } }", 5, "canary has no tier", "percent = 5"},
+    {PROVIDER TIER "route \"r\" {\n shadow { percent = 5 budget = 1 } }", 4, "shadow has no tier",
+     "tier = \"NAME\""},
+    {PROVIDER TIER "route \"r\" {\n shadow { tier = small budget = 1 } }", 4,
+     "shadow has no percent", "percent = 2"},
+    {PROVIDER TIER "route \"r\" {\n shadow { tier = small percent = 2 } }", 4,
+     "shadow has no budget", "budget = \"1 usd\""},
+    {PROVIDER TIER "route \"r\" {\n shadow { window = 1w } }", 4, "shadow has no tier",
+     "shadow has no budget"},
+    {PROVIDER "route \"r\" {\n canary { tier = a percent = 1 } }", 3, "no tier \"a\"",
+     "none is declared"},
     {PROVIDER "route \"r\" {\n override_model = true }", 3, "override_model: there is no tier",
      "tier"},
     {PROVIDER "tenant \"t\" { keys = {\n\"sha256:"
@@ -69,12 +101,14 @@ static void every_kind_of_section_refuses_a_second_of_the_name(void **state) {
         "route \"r\" { }\nroute \"r\" { }",
         "tenant \"t\" { keys = {\"" DIGEST_A "\"} }\ntenant \"t\" { keys = {\"" DIGEST_B "\"} }",
         TIER "classifier { rule \"r\" { tier = small }\n  rule \"r\" { tier = small } }",
+        TIER "classifier { category \"c\" { examples = {\"a\"} tier = small }\n"
+             "  category \"c\" { examples = {\"b\"} tier = small } }",
     };
     for (size_t i = 0; i < FARTHING_COUNT(twice); i++) {
         struct buffer text = {0};
         buffer_printf(&text, "%s%s", PROVIDER, twice[i]);
         buffer_append_char(&text, '\0');
-        refused_at(text.ptr, i == 5 ? 4 : 3, "is taken by an earlier section", "a name of its own");
+        refused_at(text.ptr, i >= 5 ? 4 : 3, "is taken by an earlier section", "a name of its own");
         buffer_free(&text);
     }
 }

@@ -61,15 +61,16 @@ static void every_range_has_its_place(void **state) {
     (void)state;
     static const char *const names[CONFIG_SIGNAL_COUNT] = {
         "input_tokens", "turns",     "tools",   "tool_results", "images",       "code_blocks",
-        "code_lines",   "questions", "numbers", "math",         "schema_bytes", "output_tokens"};
+        "code_lines",   "questions", "numbers", "math",         "schema_bytes", "output_tokens",
+        "deadline_ms",  "past_success"};
     struct buffer text = {0};
     BUFFER_LITERAL(&text, TIERS "classifier { rule \"r\" { tier = small\n");
     for (int i = 0; i < CONFIG_SIGNAL_COUNT; i++)
-        buffer_printf(&text, "min_%s = %d max_%s = %d\n", names[i], i, names[i], 100 + i);
+        buffer_printf(&text, "min_%s = %d max_%s = %d\n", names[i], i, names[i], 50 + i);
     buffer_printf(&text, "} }%c", '\0');
     const struct config *c = load_valid(text.ptr);
     for (int i = 0; i < CONFIG_SIGNAL_COUNT; i++)
-        assert_range(c->classifier.rules, (enum config_signal)i, i, 100 + i);
+        assert_range(c->classifier.rules, (enum config_signal)i, i, 50 + i);
     config_unref(c);
     buffer_free(&text);
 }
@@ -213,6 +214,34 @@ static void scripts_have_names_both_ways(void **state) {
     assert_string_equal(config_script_name(CONFIG_SCRIPT_OTHER), "other");
 }
 
+// As rows and metrics say them is as the file spells them.
+static void other_names_are_the_file_s(void **state) {
+    (void)state;
+    char text[256];
+    for (int i = 0; i < CONFIG_ESCALATE_COUNT; i++) {
+        snprintf(text, sizeof text, PROVIDER "route \"r\" { escalate_on = {\"%s\"} }",
+                 config_escalation_name((enum config_escalation)i));
+        const struct config *c = load_valid(text);
+        assert_int_equal(c->routes[0].escalate_on, 1u << i);
+        config_unref(c);
+    }
+    for (int i = CONFIG_EFFORT_NONE; i < CONFIG_EFFORT_COUNT; i++) {
+        snprintf(text, sizeof text, PROVIDER "route \"r\" { max_reasoning_effort = \"%s\" }",
+                 config_effort_name((enum config_effort)i));
+        const struct config *c = load_valid(text);
+        assert_int_equal(c->routes[0].max_reasoning_effort, i);
+        config_unref(c);
+    }
+    assert_string_equal(config_effort_name(CONFIG_EFFORT_UNSET), "");
+    for (int i = 0; i < CONFIG_CONTEXT_PART_COUNT; i++) {
+        snprintf(text, sizeof text, PROVIDER "route \"r\" { context \"%s\" { max_tokens = 1 } }",
+                 config_context_part_name((enum config_context_part)i));
+        const struct config *c = load_valid(text);
+        assert_int_equal(c->routes[0].contexts[0].part, i);
+        config_unref(c);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_rule_has_what_it_says),
@@ -224,6 +253,7 @@ int main(void) {
         cmocka_unit_test(a_gate_without_its_reason_is_warned_about),
         cmocka_unit_test(a_breaker_may_count_slow_calls),
         cmocka_unit_test(scripts_have_names_both_ways),
+        cmocka_unit_test(other_names_are_the_file_s),
     };
     return cmocka_run_group_tests_name("config/routing", tests, NULL, NULL);
 }

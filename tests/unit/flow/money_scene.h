@@ -8,10 +8,9 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include <dirent.h>
-
 #include "farthing/flow.h"
 #include "farthing/http.h"
+#include "directory.h"
 #include "loopback.h"
 #include "routing.h"
 
@@ -135,15 +134,6 @@ static inline void assert_nothing_reserved(void *arg, const struct budget_view *
     assert_int_equal(view->reserved, 0);
 }
 
-static inline void remove_files(const char *directory) {
-    DIR *d = opendir(directory);
-    assert_non_null(d);
-    for (struct dirent *e; (e = readdir(d)) != NULL;)
-        (void)unlinkat(dirfd(d), e->d_name, 0);
-    closedir(d);
-    rmdir(directory);
-}
-
 static inline void world_free(struct world *w) {
     http_server_free(w->server);
     flow_free(w->flow);
@@ -163,7 +153,7 @@ static inline void world_free(struct world *w) {
     event_base_free(w->loop);
     buffer_free(&w->sent);
     store_close(w->store);
-    remove_files(w->directory);
+    directory_remove(w->directory);
     free(w);
 }
 

@@ -28,6 +28,10 @@ static void strings_are_decoded(void **state) {
         assert_non_null(got.ptr);
         assert_bytes(got, cases[i].decoded);
         assert_true(json_string_is(doc, JSON_ROOT, cases[i].decoded));
+        struct slice raw = json_raw(doc, JSON_ROOT), inner = json_inner(doc, JSON_ROOT);
+        assert_true(json_is(doc, JSON_ROOT, JSON_STRING));
+        assert_ptr_equal(inner.ptr, raw.ptr + 1);
+        assert_int_equal(inner.len, raw.len - 2);
         // Neither a part of it nor more than it.
         if (got.len > 0)
             assert_false(json_string_is(doc, JSON_ROOT, slice_make(got.ptr, got.len - 1)));
@@ -51,6 +55,11 @@ static void what_is_no_string_decodes_to_none(void **state) {
     assert_null(json_string(doc, JSON_NONE, b->arena).ptr);
     assert_false(json_string_is(doc, JSON_ROOT, SLICE("[1]")));
     assert_false(json_string_is(doc, JSON_NONE, SLICE_NONE));
+    assert_null(json_inner(doc, JSON_ROOT).ptr);
+    assert_null(json_inner(doc, JSON_NONE).ptr);
+    assert_true(json_is(doc, JSON_ROOT, json_type_of(doc, JSON_ROOT)));
+    assert_false(json_is(doc, JSON_ROOT, JSON_STRING));
+    assert_false(json_is(doc, JSON_NONE, JSON_NULL));
 }
 
 static void whole_numbers_are_read_in_any_spelling(void **state) {

@@ -57,6 +57,8 @@ static const struct {
     {"trimmed_tokens", NUMBER, false, "INTEGER"},
     {"context_warning", TEXT, true, "TEXT"},
     {"reserved_usd", TEXT, false, "TEXT"},
+    {"experiment", TEXT, true, "TEXT"},
+    {"shadow_of", TEXT, true, "TEXT"},
 };
 
 static const struct cost_attempt two_attempts[] = {
@@ -86,6 +88,7 @@ static struct cost_row full_row(void) {
         .refused_by = SLICE("budget:daily"), .queued_for = SLICE("tenant"),
         .capped = SLICE("{\"max_output_tokens\":[null,300]}"), .trimmed_tokens = 77,
         .context_warning = SLICE("history: about 5 of 4 tokens"), .reserved = {2},
+        .experiment = SLICE("shadow"), .shadow_of = SLICE("01J"),
     };
     row.saved[LEDGER_SAVED_ROUTE].pico = INT64_C(500000000000);
     row.saved[LEDGER_SAVED_PROVIDER_CACHE].pico = -1;
@@ -182,6 +185,7 @@ static void test_values(void **state) {
         {"capped", "{\"max_output_tokens\":[null,300]}"}, {"trimmed_tokens", "77"},
         {"context_warning", "\"history: about 5 of 4 tokens\""},
         {"reserved_usd", "\"0.000000000002\""},
+        {"experiment", "\"shadow\""}, {"shadow_of", "\"01J\""},
         {"attempts",
          "[{\"provider\":\"openai\",\"model\":\"gpt-4o-mini\",\"tier\":\"small\",\"status\":null,"
          "\"reason\":\"timeout\",\"latency_ms\":61000,\"cost_usd\":null},"

@@ -54,11 +54,19 @@ static const struct row rows[] = {
     {declared, "chain", CHAT, "large", "",
      "openai/gpt-4o@large azure/gpt-4o@large openai/mini@small"},
     {declared, "chain", CHAT, "small", "", "openai/mini@small"},
-    {declared, "chain", CHAT, "middle", "", "azure/gpt-4o@middle"},
+    // One that is not of the chain comes before all of it.
+    {declared, "chain", CHAT, "middle", "",
+     "azure/gpt-4o@middle openai/gpt-4o@large openai/mini@small"},
     // The header's tier goes before what the body names.
     {declared, NULL, CHAT, "auto", "large", "openai/gpt-4o@large azure/gpt-4o@large"},
     {declared, NULL, CHAT, "openai/mini", "large", "openai/gpt-4o@large azure/gpt-4o@large"},
-    {declared, "ours", CHAT, "auto", "large", "openai/gpt-4o@large azure/gpt-4o@large"},
+    {declared, "ours", CHAT, "auto", "large",
+     "openai/gpt-4o@large azure/gpt-4o@large openai/mini@small"},
+    {declared, "chain", CHAT, "auto", "middle",
+     "azure/gpt-4o@middle openai/gpt-4o@large openai/mini@small"},
+    {declared, "chain", CHAT, "azure/alias", "middle",
+     "azure/gpt-4o@middle openai/gpt-4o@large openai/mini@small"},
+    {declared, "any", CHAT, "auto", "large", "openai/gpt-4o@large azure/gpt-4o@large"},
     // provider/model: first that, then the chain.
     {declared, NULL, CHAT, "openai/gpt-4o", "",
      "openai/gpt-4o@large openai/mini@small azure/gpt-4o@middle"},

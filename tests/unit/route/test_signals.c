@@ -40,9 +40,9 @@ struct row {
 
 static void describe(const struct scene *s, struct buffer *out) {
     for (unsigned i = 0; i < CONFIG_SIGNAL_COUNT; i++) {
-        int64_t idle = i == CONFIG_SIGNAL_OUTPUT_TOKENS  ? NO_CAP
-                       : i == CONFIG_SIGNAL_INPUT_TOKENS ? 42
-                                                         : 0;
+        bool unset = i == CONFIG_SIGNAL_OUTPUT_TOKENS || i == CONFIG_SIGNAL_DEADLINE_MS ||
+                     i == CONFIG_SIGNAL_PAST_SUCCESS;
+        int64_t idle = unset ? NO_CAP : i == CONFIG_SIGNAL_INPUT_TOKENS ? 42 : 0;
         if (s->signals.values[i] != idle)
             buffer_printf(out, "%s=%lld ", classify_signal_name((enum config_signal)i),
                           (long long)s->signals.values[i]);
@@ -230,7 +230,8 @@ static void signals_are_written_as_json(void **state) {
     if (!slice_equal(buffer_slice(&out), wanted))
         fail_msg("%.*s", SLICE_ARG(buffer_slice(&out)));
     buffer_clear(&out);
-    const struct classify_signals none = {.values[CONFIG_SIGNAL_OUTPUT_TOKENS] = NO_CAP};
+    const struct classify_signals none = {.values[CONFIG_SIGNAL_OUTPUT_TOKENS] = NO_CAP,
+                                          .values[CONFIG_SIGNAL_PAST_SUCCESS] = NO_CAP};
     classify_signals_write(&none, &out);
     assert_true(slice_equal(buffer_slice(&out), SLICE("{}")));
     buffer_free(&out);

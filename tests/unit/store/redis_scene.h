@@ -103,8 +103,7 @@ static inline int fake_tear_down(void **state) {
     event_base_free(r->scene.loop);
     clock_thaw();
     log_set_level(LOG_INFO);
-    scene_remove_files(&r->scene);
-    rmdir(r->scene.directory);
+    directory_remove(r->scene.directory);
     free(r);
     return 0;
 }

@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../support/directory.h"
 #include "redis_server.h"
 #include "store.h"
 
@@ -90,18 +91,6 @@ static inline unsigned scene_count_files(const struct scene *s, const char *word
     return count;
 }
 
-static inline void scene_remove_files(const struct scene *s) {
-    char path[512];
-    DIR *d = opendir(s->directory);
-    for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
-        snprintf(path, sizeof path, "%s/%s", s->directory, e->d_name);
-        if (e->d_name[0] != '.')
-            unlink(path);
-    }
-    if (d != NULL)
-        closedir(d);
-}
-
 // With times that a machine under load keeps, too.
 static inline void scene_start_redis(struct scene *s) {
     snprintf(s->server.socket_path, sizeof s->server.socket_path, "%s/redis", s->directory);
@@ -140,8 +129,7 @@ static inline int scene_tear_down(void **state) {
     clock_thaw();
     log_set_level(LOG_INFO);
     redis_server_stop(&s->server);
-    scene_remove_files(s);
-    rmdir(s->directory);
+    directory_remove(s->directory);
     free(s);
     return 0;
 }

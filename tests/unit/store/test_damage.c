@@ -61,7 +61,7 @@ static void test_no_database_at_all(void **state) {
     static const char *const contents[] = {"hello", "SQLite format 3", ""};
     struct scene *s = *state;
     for (size_t i = 0; i < FARTHING_COUNT(contents); i++) {
-        scene_remove_files(s);
+        directory_clear(s->directory);
         FILE *f = fopen(s->file, "we");
         fputs(contents[i], f);
         fclose(f);
@@ -137,7 +137,7 @@ static void test_a_flipped_page_anywhere(void **state) {
     struct scene *s = *state;
     log_set_level((enum log_level)(LOG_ERROR + 1));
     for (unsigned i = 0; i < 24; i++) {
-        scene_remove_files(s);
+        directory_clear(s->directory);
         fill(s);
         off_t pages = size_of(s->file) / PAGE;
         overwrite(s->file, (off_t)(i * (unsigned)pages / 24) * PAGE + 8 * i, 64, 0xff);

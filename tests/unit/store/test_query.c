@@ -47,6 +47,48 @@ static void test_all_answers_are_json(void **state) {
     json_doc_free(doc);
 }
 
+// What rows are read for, and how many may still come.
+struct gathering {
+    struct buffer text;
+    size_t wanted;
+};
+
+static bool gather(void *arg, const struct store_row *row, struct error *err) {
+    struct gathering *g = arg;
+    if (g->wanted == 0)
+        return error_set(err, "enough");
+    g->wanted--;
+    buffer_printf(&g->text, "%.*s=%lld;", SLICE_ARG(store_row_text(row, SLICE("a"))),
+                  (long long)store_row_i64(row, SLICE("b")));
+    return true;
+}
+
+static void test_rows(void **state) {
+    (void)state;
+    static const struct {
+        const char *rows;
+        size_t wanted;
+        const char *text;
+        bool ok;
+    } table[] = {
+        {"[]", 0, "", true},
+        {"[{\"a\":\"x\",\"b\":-3},{\"a\":\"q\\\"\",\"b\":9223372036854775807}]", 2,
+         "x=-3;q\"=9223372036854775807;", true},
+        {"[{\"a\":null,\"b\":null},{\"c\":1},{\"a\":7,\"b\":\"7\"},{\"b\":1.5}]", 4,
+         "=0;=0;=0;=0;", true},
+        {"[{\"a\":\"x\"},{\"a\":\"y\"},{\"a\":\"z\"}]", 2, "x=0;y=0;", false},
+        {"[{\"a\":\"x\"}", 9, "", false},
+        {"", 9, "", false},
+    };
+    for (size_t i = 0; i < FARTHING_COUNT(table); i++) {
+        struct gathering g = {.wanted = table[i].wanted};
+        struct error err;
+        assert_int_equal(store_rows_visit(slice_of(table[i].rows), gather, &g, &err), table[i].ok);
+        assert_true(slice_equal(buffer_slice(&g.text), slice_of(table[i].text)));
+        buffer_free(&g.text);
+    }
+}
+
 static void test_parameters(void **state) {
     struct scene *s = *state;
     const struct slice params[QUERY_PARAMS_MAX] = {
@@ -99,6 +141,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         SCENE(test_every_type),
         SCENE(test_all_answers_are_json),
+        cmocka_unit_test(test_rows),
         SCENE(test_parameters),
         SCENE(test_refused),
         SCENE(test_an_answer_without_end),

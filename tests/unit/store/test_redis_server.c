@@ -26,8 +26,7 @@ static int real_set_up(void **state) {
 static void scene_end(struct scene *s) {
     scene_close(s);
     event_base_free(s->loop);
-    scene_remove_files(s);
-    rmdir(s->directory);
+    directory_remove(s->directory);
 }
 
 static int real_tear_down(void **state) {

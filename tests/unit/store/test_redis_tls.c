@@ -79,10 +79,7 @@ static int group_set_up(void **state) {
 static int group_tear_down(void **state) {
     (void)state;
     redis_server_stop(&server);
-    struct scene s = {0};
-    memcpy(s.directory, directory, sizeof directory);
-    scene_remove_files(&s);
-    rmdir(directory);
+    directory_remove(directory);
     return 0;
 }
 

@@ -1,5 +1,5 @@
 // A flow with what is made of its configuration for choosing and judging, and what
-// loops share of providers.
+// loops share of providers and their answers.
 #ifndef FARTHING_TEST_ROUTING_H
 #define FARTHING_TEST_ROUTING_H
 
@@ -19,12 +19,14 @@ static inline void share_providers(struct flow_shared *shared) {
     shared->breakers = breakers_new();
     shared->retry_budgets = retry_budgets_new();
     shared->balances = balances_new();
+    shared->past = past_new();
 }
 
 static inline void unshare_providers(struct flow_shared *shared) {
     breakers_free(shared->breakers);
     retry_budgets_free(shared->retry_budgets);
     balances_free(shared->balances);
+    past_free(shared->past);
 }
 
 static inline struct flow *flow_of(struct event_base *loop, struct mailbox *mailbox,

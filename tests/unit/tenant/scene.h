@@ -24,9 +24,20 @@
 // 2026-03-11T12:00:00Z, a Wednesday.
 #define NOON_MS INT64_C(1773230400000)
 
+// Frees the text.
+static inline const struct config *scene_load(struct buffer *text) {
+    struct buffer messages = {0};
+    const struct config *c = config_load_text(buffer_slice(text), "test.conf", &messages);
+    if (c == NULL)
+        fail_msg("%.*s", SLICE_ARG(buffer_slice(&messages)));
+    buffer_free(text);
+    buffer_free(&messages);
+    return c;
+}
+
 // `body`: what stands in tenant "acme"; `other`: in tenant "umbra".
 static inline const struct config *scene_config(const char *body, const char *other) {
-    struct buffer text = {0}, messages = {0};
+    struct buffer text = {0};
     buffer_printf(&text,
                   "provider \"p\" { dialect = \"openai\" base_url = \"http://127.0.0.1:1/v1\" }\n"
                   "model \"p/m\" { input_price = \"1 usd\" output_price = \"1 usd\" }\n"
@@ -34,12 +45,18 @@ static inline const struct config *scene_config(const char *body, const char *ot
                   "tenant \"acme\" { keys = {\"%s\"}\n%s }\n"
                   "tenant \"umbra\" { keys = {\"%s\"}\n%s }\n",
                   SCENE_KEY, body, SCENE_KEY_B, other);
-    const struct config *c = config_load_text(buffer_slice(&text), "test.conf", &messages);
-    if (c == NULL)
-        fail_msg("%.*s", SLICE_ARG(buffer_slice(&messages)));
+    return scene_load(&text);
+}
+
+// Among the metrics, as they stand.
+static inline bool scene_shows(const char *line) {
+    struct buffer text = {0};
+    metric_write_all(&text);
+    bool found = slice_find(buffer_slice(&text), slice_of(line)) >= 0;
+    if (!found)
+        print_message("%.*s\n", SLICE_ARG(buffer_slice(&text)));
     buffer_free(&text);
-    buffer_free(&messages);
-    return c;
+    return found;
 }
 
 #endif

@@ -1,13 +1,12 @@
 // Keys that an operator has blocked: at once, for all threads, and after the
 // end of the process.
-#include <dirent.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <unistd.h>
 
 #include "farthing/store.h"
 #include "farthing/tenant.h"
 #include "scene.h"
+#include "../support/directory.h"
 
 enum { MANY = 500, READERS = 3 };
 
@@ -49,15 +48,8 @@ static int set_up(void **state) {
 
 static int tear_down(void **state) {
     struct scene *s = *state;
-    char path[400];
     close_all(s);
-    DIR *d = opendir(s->directory);
-    for (struct dirent *e; (e = readdir(d)) != NULL;) {
-        snprintf(path, sizeof path, "%s/%s", s->directory, e->d_name);
-        unlink(path);
-    }
-    closedir(d);
-    rmdir(s->directory);
+    directory_remove(s->directory);
     free(s);
     clock_thaw();
     return 0;

@@ -385,16 +385,6 @@ static void test_a_changed_feature(void **state) {
 
 // ------------------------------------------------------------------------ metrics
 
-static bool shows(const char *line) {
-    struct buffer text = {0};
-    metric_write_all(&text);
-    bool found = slice_find(buffer_slice(&text), slice_of(line)) >= 0;
-    if (!found)
-        print_message("%.*s\n", SLICE_ARG(buffer_slice(&text)));
-    buffer_free(&text);
-    return found;
-}
-
 static void test_metrics(void **state) {
     struct scene *s = *state;
     struct budget_reservation r = {0};
@@ -403,12 +393,13 @@ static void test_metrics(void **state) {
     assert_int_equal(reserve(s, &r, "", USD / 4), BUDGET_GRANTED);
     assert_true(budget_settle(s->own, &r, USD / 2, NULL));
     budgets_publish(s->budgets);
-    assert_true(shows("farthing_budget_rejections_total{tenant=\"acme\",budget=\"m\"} 1\n"));
-    assert_true(shows("farthing_budget_overrun_usd_total{tenant=\"acme\",budget=\"m\"} 0.25"));
-    assert_true(shows("farthing_budget_remaining_usd{tenant=\"acme\",budget=\"m\"} 0.5"));
+    assert_true(scene_shows("farthing_budget_rejections_total{tenant=\"acme\",budget=\"m\"} 1\n"));
+    assert_true(
+        scene_shows("farthing_budget_overrun_usd_total{tenant=\"acme\",budget=\"m\"} 0.25"));
+    assert_true(scene_shows("farthing_budget_remaining_usd{tenant=\"acme\",budget=\"m\"} 0.5"));
     at(NOON_MS + DAY_MS);
     budgets_publish(s->budgets);
-    assert_true(shows("farthing_budget_remaining_usd{tenant=\"acme\",budget=\"m\"} 1"));
+    assert_true(scene_shows("farthing_budget_remaining_usd{tenant=\"acme\",budget=\"m\"} 1"));
 }
 
 int main(void) {

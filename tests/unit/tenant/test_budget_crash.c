@@ -73,12 +73,9 @@ static void test_a_thaw_outlives_a_kill(void **state) {
 // A raise of the ceiling is on its way when the budget is reset: its answer is old.
 static void reset_while_asking(struct budget_scene *s) {
     struct budget_reservation r = {0};
-    const struct budget_ask ask = {.scope = {.tenant = SLICE("acme"), .run_amount = CONFIG_UNSET},
-                                   .worst = USD / 2};
-    assert_int_equal(budget_reserve(s->own, &r, &ask, scene_ready, NULL, &s->refusal), BUDGET_WAIT);
+    assert_int_equal(ask_for(s, &r, NOBODY, USD / 2), BUDGET_WAIT);
     reset(s, &daily);
-    while (r.state == BUDGET_WAITING)
-        event_base_loop(s->loop, EVLOOP_ONCE);
+    wait_until_held(s, &r);
     struct budget_reservation more = {0}; // above what the reset wrote, below the old raise
     assert_true(reserve(s, &more, NOBODY, USD / 1000));
 }

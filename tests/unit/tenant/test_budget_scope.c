@@ -273,6 +273,34 @@ static void test_metrics_are_one_series_a_budget(void **state) {
     assert_true(shows(s, "farthing_budget_remaining_usd{tenant=\"acme\",budget=\"p\"} 0.5"));
 }
 
+// A shadow's budget is named after its route, and a route may be called like a glob.
+static void test_the_budget_of_a_shadow_is_of_its_route_alone(void **state) {
+    struct budget_scene *s = *state;
+    static const struct {
+        const char *feature;
+        config_pico left;
+    } rows[] = {
+        {"shadow:a*", USD},         {"shadow:ab", 2 * USD}, {"shadow:a", CONFIG_UNSET},
+        {"shadow:", CONFIG_UNSET},  {"", CONFIG_UNSET},     {"shadow:a*b", CONFIG_UNSET},
+        {"shadow:??", CONFIG_UNSET},
+    };
+    struct buffer messages = {0};
+    const struct config *c = config_load_text(
+        SLICE("provider \"p\" { base_url = \"http://h\" }\n"
+              "tier \"t\" { models = {\"p/m\"} }\n"
+              "route \"a*\" { shadow { tier = t percent = 1 budget = \"1 usd\" } }\n"
+              "route \"ab\" { shadow { tier = t percent = 1 budget = \"2 usd\" } }\n"),
+        "test.conf", &messages);
+    assert_non_null(c);
+    budgets_configure(s->budgets, c);
+    for (size_t i = 0; i < FARTHING_COUNT(rows); i++) {
+        const struct budget_scope scope =
+            SCOPE(.tenant = c->own->name, .feature = slice_of(rows[i].feature));
+        assert_int_equal(budget_remaining(s->own, &scope), rows[i].left);
+    }
+    config_unref(c);
+}
+
 static void test_extremes(void **state) {
     struct budget_scene *s = *state;
     struct budget_scope most = OF_RUN("r", INT64_MAX);
@@ -297,6 +325,7 @@ int main(void) {
         TEST(test_each_value_has_its_own),
         TEST(test_globs_of_users_beside_features),
         TEST(test_all_kinds_at_once_all_or_none),
+        TEST(test_the_budget_of_a_shadow_is_of_its_route_alone),
         TEST(test_a_runs_own_amount),
         TEST(test_a_budget_that_is_called_run),
         TEST(test_who_invents_users_shares_one_counter),

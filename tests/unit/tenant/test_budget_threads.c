@@ -1,24 +1,12 @@
 // Four loops on budgets of all kinds at once, with users and runs that are
 // invented, an operator, reloads of other shapes and somebody who looks on: nothing
 // is overspent at any instant that can be sampled, and everything adds up.
-#include <pthread.h>
-#include <stdatomic.h>
-
 #include "budget_scene.h"
+#include "budget_workers.h"
 
-enum { THREADS = 4, HELD = 8, ROUNDS = 6000 };
 #define AMOUNT (USD / 100)
 
-struct worker {
-    pthread_t thread;
-    struct budgets *budgets;
-    struct store *store;
-    unsigned number;
-    int64_t settled, granted, refused;
-};
-
 static atomic_bool overspent;
-static atomic_int running;
 
 static const char *const bodies[] = {
     "budget \"all\" { amount = \"0.01 usd\" window = \"1mo\" warn_at = {\"10%\", \"90%\"} }\n"
@@ -40,7 +28,7 @@ static void check_view(void *arg, const struct budget_view *v) {
 }
 
 static void *look_on(void *arg) {
-    while (atomic_load(&running) > 0) {
+    while (atomic_load(&budget_workers_running) > 0) {
         budgets_visit(arg, check_view, NULL);
         budgets_publish(arg);
     }
@@ -51,7 +39,7 @@ static void *operate(void *arg) {
     const struct budget_name x = {SLICE("acme"), SLICE("x"), {NULL, 0}};
     const struct budget_name user = {SLICE("acme"), SLICE("u"), SLICE("u1")};
     struct error err;
-    for (unsigned i = 0; atomic_load(&running) > 0; i++) {
+    for (unsigned i = 0; atomic_load(&budget_workers_running) > 0; i++) {
         bool ok = i % 4 == 0   ? budget_top_up(arg, &x, 1000, &err)
                   : i % 4 == 1 ? budget_reset(arg, &x, &err)
                   : i % 4 == 2 ? budget_freeze(arg, &user, i % 8 == 2, &err)
@@ -63,32 +51,13 @@ static void *operate(void *arg) {
     return NULL;
 }
 
-static void end_one(struct budgets_loop *l, struct worker *w, struct budget_reservation *r) {
-    if (r->state != BUDGET_HELD && r->state != BUDGET_WAITING)
-        return;
-    config_pico cost = (config_pico)random_below((uint64_t)r->amount / 8 + 1);
-    if (random_below(4) == 0) {
-        if (!budget_release(l, r))
-            abort();
-    } else {
-        w->settled += cost;
-        if (!budget_settle(l, r, cost, NULL))
-            abort();
-    }
-}
-
-static void on_ready(void *arg) {
-    struct budget_reservation *r = arg;
-    if (r->state != BUDGET_HELD)
-        abort();
-}
-
-static struct budget_ask ask_of(const struct worker *w, int round, char user[16], char run[24]) {
-    snprintf(user, 16, "u%u", (unsigned)random_below(20));
-    snprintf(run, 24, "r%u-%d", w->number, round);
+static struct budget_ask ask_of(const struct budget_worker *w, int round,
+                                struct budget_ask_texts *texts) {
+    snprintf(texts->user, sizeof texts->user, "u%u", (unsigned)random_below(20));
+    snprintf(texts->run, sizeof texts->run, "r%u-%d", w->number, round);
     struct budget_ask ask = {.scope = {.tenant = SLICE("acme"),
-                                       .user = slice_of(user),
-                                       .run = slice_of(run),
+                                       .user = slice_of(texts->user),
+                                       .run = slice_of(texts->run),
                                        .run_amount = CONFIG_UNSET},
                              // Fewer rounds with a store: each asks for more, so that it runs out.
                             .worst = (config_pico)random_below((uint64_t)AMOUNT /
@@ -98,34 +67,7 @@ static struct budget_ask ask_of(const struct worker *w, int round, char user[16]
     return ask;
 }
 
-static void *work(void *arg) {
-    struct worker *w = arg;
-    struct event_base *loop = event_base_new();
-    struct store_client *client = w->store != NULL ? store_client_new(w->store, loop) : NULL;
-    struct budgets_loop *l = budgets_loop_new(w->budgets, loop, client);
-    struct budget_reservation held[HELD] = {0};
-    random_seed(300 + w->number);
-    for (int i = 0; i < (client != NULL ? ROUNDS / 8 : ROUNDS); i++) {
-        struct budget_reservation *r = &held[random_below(HELD)];
-        struct budget_refusal refusal;
-        char user[16], run[24];
-        const struct budget_ask ask = ask_of(w, i, user, run);
-        end_one(l, w, r);
-        if (budget_reserve(l, r, &ask, on_ready, r, &refusal) != BUDGET_REFUSED)
-            w->granted++;
-        else
-            w->refused++;
-        if (random_below(4) == 0)
-            event_base_loop(loop, EVLOOP_NONBLOCK);
-    }
-    for (size_t i = 0; i < HELD; i++)
-        end_one(l, w, &held[i]);
-    budgets_loop_free(l);
-    store_client_free(client);
-    event_base_free(loop);
-    atomic_fetch_sub(&running, 1);
-    return NULL;
-}
+static const struct budget_work work = {.rounds = 6000, .held = 8, .seed = 300, .ask = ask_of};
 
 struct sums {
     config_pico all, users;
@@ -142,31 +84,20 @@ static void on_final(void *arg, const struct budget_view *v) {
 }
 
 static config_pico run_all(struct budgets *b, struct store *store) {
-    struct worker w[THREADS] = {0};
+    struct budget_worker w[WORKERS];
     const struct config *configs[] = {scene_config(bodies[0], ""), scene_config(bodies[1], "")};
     pthread_t other[2];
-    config_pico settled = 0;
-    int64_t granted = 0, refused = 0;
     budgets_configure(b, configs[0]);
-    atomic_store(&running, THREADS);
+    atomic_store(&budget_workers_running, WORKERS);
     pthread_create(&other[0], NULL, look_on, b);
     pthread_create(&other[1], NULL, operate, b);
-    for (unsigned i = 0; i < THREADS; i++) {
-        w[i] = (struct worker){.budgets = b, .store = store, .number = i};
-        pthread_create(&w[i].thread, NULL, work, &w[i]);
-    }
+    budget_workers_start(w, &work, b, store);
     for (int i = 1; i <= 20; i++)
         budgets_configure(b, configs[i % 2]); // ends with the first
-    for (unsigned i = 0; i < THREADS; i++) {
-        pthread_join(w[i].thread, NULL);
-        settled += w[i].settled;
-        granted += w[i].granted;
-        refused += w[i].refused;
-    }
+    config_pico settled = budget_workers_join(w);
     pthread_join(other[0], NULL);
     pthread_join(other[1], NULL);
     assert_false(atomic_load(&overspent));
-    assert_true(granted > 0 && refused > 0);
     config_unref(configs[0]);
     config_unref(configs[1]);
     return settled;

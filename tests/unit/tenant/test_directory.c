@@ -112,6 +112,37 @@ static void without_tenants_everybody_is_default(void **state) {
     config_unref(c);
 }
 
+// What Farthing asks for itself is a tenant without keys: nobody who asks is it.
+static void farthing_s_own_tenant_is_nobody_s(void **state) {
+    (void)state;
+    static const char shadow[] =
+        "tier \"s\" { models = {\"p/m\"} }\n"
+        "route \"r\" { shadow { tier = s percent = 1 budget = 1 } }\n";
+    struct buffer text = {0};
+    buffer_printf(&text, "provider \"p\" { base_url = \"http://h\" }\n%s", shadow);
+    const struct config *c = load(buffer_slice(&text));
+    struct tenant_directory *d = tenant_directory_new(c);
+    assert_non_null(c->own);
+    expect(d, "farthing", "default");
+    expect(d, "", "default");
+    assert_ptr_equal(tenant_identify(d, NULL), &c->tenants[0]);
+    tenant_directory_free(d);
+    config_unref(c);
+    BUFFER_LITERAL(&text, "tenant \"acme\" { keys = {");
+    append_key(&text, SLICE("sk"));
+    BUFFER_LITERAL(&text, "} }\n");
+    c = load(buffer_slice(&text));
+    d = tenant_directory_new(c);
+    assert_non_null(c->own);
+    expect(d, "sk", "acme");
+    expect(d, "farthing", NULL);
+    expect(d, "", NULL);
+    assert_null(tenant_identify(d, NULL));
+    tenant_directory_free(d);
+    config_unref(c);
+    buffer_free(&text);
+}
+
 // More keys than buckets at first: chains and growth.
 static void many_keys_are_told_apart(void **state) {
     (void)state;
@@ -218,6 +249,7 @@ int main(void) {
         cmocka_unit_test(every_other_key_is_nobody_s),
         cmocka_unit_test(every_bit_of_a_digest_counts),
         cmocka_unit_test(without_tenants_everybody_is_default),
+        cmocka_unit_test(farthing_s_own_tenant_is_nobody_s),
         cmocka_unit_test(many_keys_are_told_apart),
         cmocka_unit_test(a_digest_may_be_written_in_capitals),
         cmocka_unit_test(keys_in_plain_are_refused_unseen),

@@ -356,19 +356,14 @@ static void test_who_cannot_wait_is_refused_at_once(void **state) {
 // ------------------------------------------------------------- names and reloads
 
 static const struct config *load(const char *route, const char *tenant) {
-    struct buffer text = {0}, messages = {0};
+    struct buffer text = {0};
     buffer_printf(&text,
                   "provider \"p\" { dialect = \"openai\" base_url = \"http://127.0.0.1:1/v1\" }\n"
                   "model \"p/m\" { }\n"
                   "tier \"t\" { models = {\"p/m\"} }\n"
                   "%s\ntenant \"acme\" { keys = {\"%s\", \"%s\"}\n%s }\n",
                   route, SCENE_KEY, SCENE_KEY_B, tenant);
-    const struct config *c = config_load_text(buffer_slice(&text), "test.conf", &messages);
-    if (c == NULL)
-        fail_msg("%.*s", SLICE_ARG(buffer_slice(&messages)));
-    buffer_free(&text);
-    buffer_free(&messages);
-    return c;
+    return scene_load(&text);
 }
 
 static void reload(struct scene *s, const char *route, const char *tenant) {

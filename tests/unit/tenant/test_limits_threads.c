@@ -98,7 +98,7 @@ static void *work(void *arg) {
 }
 
 static const struct config *file_with(const char *route) {
-    struct buffer text = {0}, messages = {0};
+    struct buffer text = {0};
     buffer_printf(&text,
                   "provider \"p\" { dialect = \"openai\" base_url = \"http://127.0.0.1:1/v1\" }\n"
                   "model \"p/m\" { }\n"
@@ -108,12 +108,7 @@ static const struct config *file_with(const char *route) {
                   "                tokens = \"1000000/min\" }\n"
                   "tenant \"umbra\" { keys = {\"%s\"} priority = 10 }\n",
                   route, SCENE_KEY, SCENE_KEY_B);
-    const struct config *c = config_load_text(buffer_slice(&text), "test.conf", &messages);
-    if (c == NULL)
-        fail_msg("%.*s", SLICE_ARG(buffer_slice(&messages)));
-    buffer_free(&text);
-    buffer_free(&messages);
-    return c;
+    return scene_load(&text);
 }
 
 static void check_empty(void *arg, const struct limits_view *v) {

@@ -1,11 +1,9 @@
 // Runs over the end of a process: from the rows that the ledger wrote.
-#include <dirent.h>
-#include <unistd.h>
-
 #include "farthing/ledger.h"
 #include "farthing/store.h"
 #include "runs_room.h"
 #include "scene.h"
+#include "../support/directory.h"
 
 struct scene {
     char directory[64];
@@ -72,15 +70,8 @@ static int set_up(void **state) {
 
 static int tear_down(void **state) {
     struct scene *s = *state;
-    char path[400];
     close_all(s);
-    DIR *d = opendir(s->directory);
-    for (struct dirent *e; (e = readdir(d)) != NULL;) {
-        snprintf(path, sizeof path, "%s/%s", s->directory, e->d_name);
-        unlink(path);
-    }
-    closedir(d);
-    rmdir(s->directory);
+    directory_remove(s->directory);
     free(s);
     clock_thaw();
     return 0;

@@ -1,0 +1,46 @@
+// Prices as one configuration has them: the catalogue's, and over them what the file's
+// own model sections say.
+#include <stdlib.h>
+
+#include "farthing/ledger.h"
+
+struct slice price_host(struct slice base_url) {
+    ptrdiff_t scheme = slice_find(base_url, SLICE("://"));
+    struct slice rest = slice_from(base_url, scheme < 0 ? 0 : (size_t)scheme + 3);
+    size_t n = 0;
+    while (n < rest.len && rest.ptr[n] != '/' && rest.ptr[n] != ':')
+        n++;
+    return slice_make(rest.ptr, n);
+}
+
+static void set(int64_t *price, config_pico said) {
+    if (said != CONFIG_UNSET)
+        *price = said;
+}
+
+static void set_all(struct price *price, const struct config_model *own) {
+    set(&price->input, own->input_price);
+    set(&price->cached_input, own->cached_input_price);
+    set(&price->cache_write, own->cache_write_price);
+    set(&price->cache_write_1h, own->cache_write_price);
+    set(&price->output, own->output_price);
+    set(&price->reasoning, own->reasoning_price);
+}
+
+void price_override(struct price *price, const struct config_model *own) {
+    set_all(price, own);
+    for (; price->above != NULL; price = (struct price *)(uintptr_t)price->above) {
+        struct price *step = base_alloc(sizeof *step);
+        *step = *price->above;
+        set_all(step, own);
+        price->above = step;
+    }
+}
+
+void price_free_steps(struct price *price) {
+    while (price->above != NULL) {
+        struct price *step = (struct price *)(uintptr_t)price->above;
+        price->above = step->above;
+        free(step);
+    }
+}
