@@ -4,9 +4,9 @@
 // and 30 us with all, and linear.
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "farthing/classify.h"
+#include "../seconds.h"
 
 enum { ROUNDS = 15, KEYWORDS = 5000 };
 
@@ -27,12 +27,6 @@ static const struct {
 
 static const char *const syllables[] = {"ca", "re", "mo", "ti", "sol", "ver", "in", "den",
                                         "pa", "lu", "gra", "ste", "tor", "nia", "wo", "ke"};
-
-static double seconds(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static void append_keyword(struct buffer *out, unsigned n) {
     unsigned count = 2 + n % 3;

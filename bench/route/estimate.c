@@ -6,9 +6,9 @@
 // for counting instructions (valgrind --tool=callgrind).
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "farthing/estimate.h"
+#include "../seconds.h"
 
 enum { TEXT_BYTES = 1 << 20, ROUNDS = 15, CALLS = 1000000 };
 
@@ -29,12 +29,6 @@ static const struct {
      "\xE8\xAF\xB7\xE7\x94\xA8\xE4\xB8\xA4\xE5\x8F\xA5\xE8\xAF\x9D\xE6\x80\xBB\xE7\xBB\x93"},
     {"Chinese, escaped", "\\u8bf7\\u7528\\u4e24\\u53e5\\u8bdd\\u603b\\u7ed3"},
 };
-
-static double seconds(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static struct buffer filled(const char *text) {
     struct buffer out = {0};

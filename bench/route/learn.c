@@ -3,9 +3,9 @@
 // take less than 20 us, so that all of classification stays under 30.
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "farthing/learn.h"
+#include "../seconds.h"
 
 enum { ROUNDS = 41, ROWS = 400 };
 
@@ -23,12 +23,6 @@ static const struct {
      "\xE8\xAF\xB7\xE7\x94\xA8\xE4\xB8\xA4\xE5\x8F\xA5\xE8\xAF\x9D\xE6\x80\xBB\xE7\xBB\x93"},
 };
 static const size_t sizes[] = {256, 2048, 32 * 1024, 1024 * 1024};
-
-static double seconds(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 // Words that do not repeat, as in real texts: half from the kind, half invented.
 static struct buffer text_of(const char *kind, size_t bytes) {

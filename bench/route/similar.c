@@ -6,21 +6,15 @@
 // measured; else a table of 30,000 rows of 256 numbers that is made here.
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "farthing/classify.h"
+#include "../seconds.h"
 
 enum { ROUNDS = 21, WORDS = 30000, WIDTH = 256 };
 
 static const size_t sizes[] = {100, 2048, 8192};
 static const size_t example_counts[] = {20, 1000, 4000};
-
-static double seconds(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static void append_word(struct buffer *out, uint64_t n) {
     for (n += 100; n > 0; n /= 26)

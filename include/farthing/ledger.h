@@ -56,6 +56,13 @@ bool prices_find(const struct prices *p, struct slice provider, struct slice hos
                  struct slice model, struct slice service_tier, int64_t now_ms, struct price *out)
     FARTHING_MUST_CHECK;
 
+// What a model costs as the configuration has it: the catalogue's prices, and over them
+// what its own section says. `p` NULL: no catalogue; `own` NULL: it has no section.
+// False: not known, but *out may hold what little is. Its steps are the caller's to free.
+bool price_configured(const struct prices *p, const struct config_provider *provider,
+                      struct slice upstream_model, const struct config_model *own,
+                      struct slice service_tier, int64_t now_ms, struct price *out)
+    FARTHING_MUST_CHECK;
 // What the file's model sets stands over the catalogue's prices, at every length of
 // context: steps are copied for it, and are the caller's to free with price_free_steps.
 void price_override(struct price *price, const struct config_model *own);

@@ -2,6 +2,8 @@
 // asked for, and the rows' sums; how they are told is savings_page.c's.
 #include "savings.h"
 
+#include "farthing/route.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -73,13 +75,9 @@ static struct saving_route *route_add(struct saving_page *page, struct slice nam
     r->name = arena_copy(page->arena, name);
     r->route = config_route_find(config, name);
     r->small_known = true;
-    if (r->route != NULL && r->route->tier_count > 0) {
-        r->first = r->route->tiers[0];
-        r->last = r->route->tiers[r->route->tier_count - 1];
-    } else if (config->tier_count > 0) {
-        r->first = &config->tiers[0];
-        r->last = &config->tiers[config->tier_count - 1];
-    }
+    r->first = route_chain_at(config, r->route, 0);
+    if (r->first != NULL)
+        r->last = route_chain_at(config, r->route, route_chain_length(config, r->route) - 1);
     *page->end = r;
     page->end = &r->next;
     return r;
@@ -108,13 +106,8 @@ static struct saving_tier *tier_of(struct saving_page *page, struct saving_route
 // The chain first, in its order; a canary's tier and those that the file had once follow.
 static void add_chain(struct saving_page *page, struct saving_route *r) {
     const struct config *config = page->admin->config;
-    if (r->route != NULL && r->route->tier_count > 0) {
-        for (size_t i = 0; i < r->route->tier_count; i++)
-            (void)tier_of(page, r, r->route->tiers[i]->name);
-        return;
-    }
-    for (size_t i = 0; i < config->tier_count; i++)
-        (void)tier_of(page, r, config->tiers[i].name);
+    for (size_t i = 0; i < route_chain_length(config, r->route); i++)
+        (void)tier_of(page, r, route_chain_at(config, r->route, i)->name);
 }
 
 // ---------------------------------------------------------------- always the first
@@ -127,14 +120,11 @@ static bool price_small(const struct saving_page *page, const struct saving_rout
     if (r->first == NULL || r->first->model_count == 0)
         return false;
     const struct config_model *m = r->first->models[0];
-    struct price price = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, NULL};
-    bool known = a->prices != NULL &&
-                 prices_find(a->prices, m->provider->name, price_host(m->provider->base_url),
-                             m->upstream_model, SLICE_NONE, clock_wall_ms(), &price);
-    price.above = NULL;
-    price_override(&price, m);
-    if ((!known && m->input_price == CONFIG_UNSET && m->output_price == CONFIG_UNSET) ||
-        !price_covers(&price, usage))
+    struct price price;
+    bool known = price_configured(a->prices, m->provider, m->upstream_model, m, SLICE_NONE,
+                                  clock_wall_ms(), &price);
+    price_free_steps(&price);
+    if (!known || !price_covers(&price, usage))
         return false;
     int64_t each = price.request > 0 ? price.request : 0, fees;
     price.request = 0;

@@ -51,21 +51,9 @@ void price_book_free(struct price_book *b) {
 
 static void look_up(struct price_book *b, const struct route_candidate *c,
                     struct slice service_tier, int64_t now_ms, struct page *page) {
-    static const struct config_model no_own_prices = {
-        .input_price = CONFIG_UNSET,
-        .cached_input_price = CONFIG_UNSET,
-        .cache_write_price = CONFIG_UNSET,
-        .output_price = CONFIG_UNSET,
-        .reasoning_price = CONFIG_UNSET,
-    };
-    const struct config_model *m = c->model != NULL ? c->model : &no_own_prices;
     page->minute = now_ms / 60000;
-    page->price = (struct price){-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, NULL};
-    page->known = b->prices != NULL &&
-                  prices_find(b->prices, c->provider->name, price_host(c->provider->base_url),
-                              c->upstream_model, service_tier, now_ms, &page->price);
-    page->known = page->known || m->input_price != CONFIG_UNSET || m->output_price != CONFIG_UNSET;
-    price_override(&page->price, m);
+    page->known = price_configured(b->prices, c->provider, c->upstream_model, c->model,
+                                   service_tier, now_ms, &page->price);
 }
 
 const struct price *price_book_find(struct price_book *b, const struct config *config,

@@ -33,6 +33,24 @@ static bool read_tail(const char *path, struct buffer *out) {
     return n > 0;
 }
 
+struct known {
+    struct table *ids;
+    struct arena *arena;
+    struct slice since;
+    size_t rows;
+};
+
+static bool note_known(void *arg, const struct store_row *row, struct error *err) {
+    (void)err;
+    struct known *k = arg;
+    struct slice ts = store_row_text(row, SLICE("ts"));
+    table_put(k->ids, store_row_text(row, SLICE("request_id")), k->ids);
+    if (k->since.len == 0 || slice_compare(ts, k->since) < 0)
+        k->since = arena_copy(k->arena, ts);
+    k->rows++;
+    return true;
+}
+
 // The newest request_ids of the table; none: it is new, and begins empty. *since: the
 // oldest `ts` among them, where the table has more rows than are looked at.
 static bool read_known(struct store *store, struct table *known, struct arena *arena,
@@ -42,23 +60,11 @@ static bool read_known(struct store *store, struct table *known, struct arena *a
     const struct slice params[] = {slice_make(
         limit, (size_t)snprintf(limit, sizeof limit, "%d", LOOK_BACK_ROWS))};
     struct buffer text = {0};
-    struct json_doc *doc = json_doc_new();
-    struct error err;
-    size_t rows = 0;
-    if (store_query_now(store, sql, params, 1, &text, &err) &&
-        json_parse(doc, buffer_slice(&text), NULL, &err))
-        for (json_ref row = json_first(doc, JSON_ROOT); row != JSON_NONE;
-             row = json_next(doc, JSON_ROOT, row)) {
-            struct slice ts = json_string(doc, json_get(doc, row, SLICE("ts")), arena);
-            struct slice id = json_string(doc, json_get(doc, row, SLICE("request_id")), arena);
-            table_put(known, id, known);
-            if (since->len == 0 || slice_compare(ts, *since) < 0)
-                *since = arena_copy(arena, ts);
-            rows++;
-        }
-    if (rows < LOOK_BACK_ROWS)
-        *since = SLICE_NONE; // all of them were seen
-    json_doc_free(doc);
+    struct known k = {.ids = known, .arena = arena};
+    struct error ignored; // what cannot be read is not known
+    (void)(store_query_now(store, sql, params, 1, &text, &ignored) &&
+           store_rows_visit(buffer_slice(&text), note_known, &k, &ignored));
+    *since = k.rows < LOOK_BACK_ROWS ? SLICE_NONE : k.since; // none: all of them were seen
     buffer_free(&text);
     return table_count(known) > 0;
 }

@@ -37,6 +37,25 @@ void price_override(struct price *price, const struct config_model *own) {
     }
 }
 
+bool price_configured(const struct prices *p, const struct config_provider *provider,
+                      struct slice upstream_model, const struct config_model *own,
+                      struct slice service_tier, int64_t now_ms, struct price *out) {
+    static const struct config_model nothing = {
+        .input_price = CONFIG_UNSET,
+        .cached_input_price = CONFIG_UNSET,
+        .cache_write_price = CONFIG_UNSET,
+        .output_price = CONFIG_UNSET,
+        .reasoning_price = CONFIG_UNSET,
+    };
+    if (own == NULL)
+        own = &nothing;
+    *out = (struct price){-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, NULL};
+    bool known = p != NULL && prices_find(p, provider->name, price_host(provider->base_url),
+                                          upstream_model, service_tier, now_ms, out);
+    price_override(out, own);
+    return known || own->input_price != CONFIG_UNSET || own->output_price != CONFIG_UNSET;
+}
+
 void price_free_steps(struct price *price) {
     while (price->above != NULL) {
         struct price *step = (struct price *)(uintptr_t)price->above;

@@ -185,9 +185,8 @@ static bool is_active(const struct variant *v, int64_t now_ms) {
 // Index into by_tier, or -1: a tier whose share is not known has no price.
 static ptrdiff_t tier_index(const struct vendor *v, struct slice tier) {
     static const char *const standard[] = {"", "default", "auto", "standard", "on_demand"};
-    for (size_t i = 0; i < FARTHING_COUNT(standard); i++)
-        if (slice_equal(tier, slice_of(standard[i])))
-            return 0;
+    if (SLICE_IS_ONE_OF(tier, standard))
+        return 0;
     for (size_t i = 0; i < v->service_tier_count; i++)
         if (slice_equal(tier, v->service_tiers[i].name))
             return (ptrdiff_t)i + 1;

@@ -91,11 +91,6 @@ static void put_share(struct buffer *out, const struct json_doc *doc, json_ref v
     buffer_printf(out, "%.1f %%", 100 * strtod(text, NULL));
 }
 
-static struct slice name_of(const struct json_doc *doc, json_ref key) {
-    struct slice raw = json_raw(doc, key);
-    return slice_make(raw.ptr + 1, raw.len - 2); // ours have no escapes
-}
-
 // Of what was not there before, only what is worth telling.
 static bool is_change(const struct json_doc *doc, json_ref old, json_ref new) {
     if (old != JSON_NONE)
@@ -114,7 +109,7 @@ static void put_change(struct buffer *out, const struct json_doc *doc, json_ref 
         return;
     for (json_ref key = json_first(doc, after); key != JSON_NONE;
          key = json_next(doc, after, key)) {
-        struct slice name = name_of(doc, key);
+        struct slice name = json_inner(doc, key);
         json_ref new = json_value_of(key), old = json_get(doc, before, name);
         if (!is_change(doc, old, new))
             continue;
@@ -224,7 +219,7 @@ static void print_level(const struct json_doc *doc, json_ref object, int indent)
         json_ref value = json_value_of(key);
         bool nested = json_type_of(doc, value) == JSON_OBJECT;
         buffer_clear(&text);
-        put_safe(&text, name_of(doc, key));
+        put_safe(&text, json_inner(doc, key));
         printf("%*s", indent, "");
         if (nested) {
             printf("%.*s\n", SLICE_ARG(buffer_slice(&text)));

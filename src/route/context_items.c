@@ -31,11 +31,7 @@ static bool one_of(const struct json_doc *doc, json_ref string, const char *cons
 
 // A type as it stands; no type that is known needs an escape.
 static struct slice type_of(const struct json_doc *doc, json_ref object) {
-    json_ref type = json_get(doc, object, SLICE("type"));
-    if (type == JSON_NONE || json_type_of(doc, type) != JSON_STRING)
-        return SLICE_NONE;
-    struct slice raw = json_raw(doc, type);
-    return slice_make(raw.ptr + 1, raw.len - 2);
+    return json_inner(doc, json_get(doc, object, SLICE("type")));
 }
 
 // ------------------------------------------------------------------- retrieved

@@ -45,10 +45,9 @@ static size_t escape(struct slice at, char out[4], size_t *len) {
 }
 
 bool context_begins_with(const struct json_doc *doc, json_ref string, struct slice prefix) {
-    if (string == JSON_NONE || json_type_of(doc, string) != JSON_STRING)
+    struct slice left = json_inner(doc, string);
+    if (left.ptr == NULL)
         return false;
-    struct slice raw = json_raw(doc, string);
-    struct slice left = slice_make(raw.ptr + 1, raw.len - 2);
     while (prefix.len > 0) {
         if (left.len == 0)
             return false;

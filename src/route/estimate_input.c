@@ -22,20 +22,13 @@ enum {
 
 static int64_t walk(const struct json_doc *doc, json_ref value, unsigned depth);
 
-static struct slice inner(const struct json_doc *doc, json_ref value) {
-    if (value == JSON_NONE || json_type_of(doc, value) != JSON_STRING)
-        return SLICE_NONE;
-    struct slice raw = json_raw(doc, value);
-    return slice_make(raw.ptr + 1, raw.len - 2);
-}
-
 static int64_t text_of(const struct json_doc *doc, json_ref value) {
-    return estimate_text(json_type_of(doc, value) == JSON_STRING ? inner(doc, value)
+    return estimate_text(json_type_of(doc, value) == JSON_STRING ? json_inner(doc, value)
                                                                  : json_raw(doc, value));
 }
 
 static struct slice member(const struct json_doc *doc, json_ref object, const char *name) {
-    return inner(doc, json_get(doc, object, slice_of(name)));
+    return json_inner(doc, json_get(doc, object, slice_of(name)));
 }
 
 // --------------------------------------------------------------------- media
@@ -45,7 +38,7 @@ static int64_t image_by_url(const struct json_doc *doc, json_ref part) {
     json_ref url = json_get(doc, part, SLICE("image_url"));
     json_ref within = json_get(doc, url, SLICE("url"));
     json_ref holder = within == JSON_NONE ? part : url;
-    return estimate_image(inner(doc, within == JSON_NONE ? url : within),
+    return estimate_image(json_inner(doc, within == JSON_NONE ? url : within),
                           member(doc, holder, "detail"));
 }
 
@@ -159,7 +152,7 @@ static const struct {
 };
 
 static int64_t by_rule(const struct json_doc *doc, json_ref key, unsigned depth) {
-    struct slice name = inner(doc, key);
+    struct slice name = json_inner(doc, key);
     json_ref value = json_value_of(key);
     if (json_is_absent(doc, value))
         return 0;
@@ -175,8 +168,8 @@ static int64_t by_rule(const struct json_doc *doc, json_ref key, unsigned depth)
             return 0;
         }
     }
-    if (estimate_is_data_url(inner(doc, value)))
-        return estimate_file(inner(doc, value), SLICE_NONE);
+    if (estimate_is_data_url(json_inner(doc, value)))
+        return estimate_file(json_inner(doc, value), SLICE_NONE);
     return estimate_text(name) + text_of(doc, value);
 }
 

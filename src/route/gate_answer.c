@@ -125,7 +125,7 @@ static void read_chat_choice(const struct gate_reader *r, struct gate_choice *c)
     c->finish = finish_of(string_of(r, r->at, "finish_reason"));
     c->text = string_of(r, r->at, "text"); // completions
     read_chat_calls(r, message, c);
-    if (!json_is_absent(r->doc, content) && json_type_of(r->doc, content) == JSON_ARRAY) {
+    if (json_is(r->doc, content, JSON_ARRAY)) {
         struct buffer joined = {0};
         // Room was made for calls in their own place only; parts of chat have none.
         struct gate_choice parts = {.calls = room_for_calls(r, json_count(r->doc, content))};
@@ -206,7 +206,7 @@ bool gate_next_choice(struct gate_reader *r, struct gate_choice *out) {
         return true;
     }
     json_ref choices = member(r, JSON_ROOT, "choices");
-    bool list = choices != JSON_NONE && json_type_of(r->doc, choices) == JSON_ARRAY;
+    bool list = json_is(r->doc, choices, JSON_ARRAY);
     r->at = !list ? JSON_NONE : first ? json_first(r->doc, choices)
                                       : json_next(r->doc, choices, r->at);
     if (r->at != JSON_NONE)

@@ -14,22 +14,7 @@ struct walk {
 };
 
 static struct slice word(const struct walk *w, json_ref object, struct slice name) {
-    json_ref value = json_get(w->doc, object, name);
-    if (value == JSON_NONE || json_type_of(w->doc, value) != JSON_STRING)
-        return SLICE_NONE;
-    struct slice raw = json_raw(w->doc, value);
-    return slice_make(raw.ptr + 1, raw.len - 2); // with its escapes: no word here has any
-}
-
-static bool is_type(const struct walk *w, json_ref ref, enum json_type type) {
-    return ref != JSON_NONE && json_type_of(w->doc, ref) == type;
-}
-
-static bool one_of(struct slice text, const char *const *words, size_t count) {
-    for (size_t i = 0; i < count; i++)
-        if (slice_equal(text, slice_of(words[i])))
-            return true;
-    return false;
+    return json_inner(w->doc, json_get(w->doc, object, name)); // no word here has escapes
 }
 
 // -------------------------------------------------------------------- texts
@@ -59,11 +44,11 @@ static enum part part_kind(struct slice type) {
     static const char *const images[] = {"image_url", "input_image", "image",
                                          "computer_screenshot"};
     static const char *const files[] = {"input_audio", "file", "input_file", "document"};
-    if (one_of(type, texts, FARTHING_COUNT(texts)))
+    if (SLICE_IS_ONE_OF(type, texts))
         return PART_TEXT;
-    if (one_of(type, images, FARTHING_COUNT(images)))
+    if (SLICE_IS_ONE_OF(type, images))
         return PART_IMAGE;
-    if (one_of(type, files, FARTHING_COUNT(files)))
+    if (SLICE_IS_ONE_OF(type, files))
         return PART_FILE;
     return slice_equal(type, SLICE("tool_result")) ? PART_RESULT : PART_OTHER;
 }
@@ -75,9 +60,9 @@ static void count_media(struct walk *w, enum part kind) {
 
 // What a result holds: not a user's words, but its images are seen by the model.
 static void walk_result(struct walk *w, json_ref content) {
-    if (is_type(w, content, JSON_OBJECT)) // of a computer's screen
+    if (json_is(w->doc, content, JSON_OBJECT)) // of a computer's screen
         count_media(w, part_kind(word(w, content, SLICE("type"))));
-    if (!is_type(w, content, JSON_ARRAY))
+    if (!json_is(w->doc, content, JSON_ARRAY))
         return;
     for (json_ref r = json_first(w->doc, content); r != JSON_NONE;
          r = json_next(w->doc, content, r))
@@ -86,9 +71,9 @@ static void walk_result(struct walk *w, json_ref content) {
 
 // True when there is something in it that is no result of a tool.
 static bool walk_content(struct walk *w, json_ref content, bool user) {
-    if (is_type(w, content, JSON_STRING) && user)
+    if (json_is(w->doc, content, JSON_STRING) && user)
         add_text(w, content);
-    if (!is_type(w, content, JSON_ARRAY))
+    if (!json_is(w->doc, content, JSON_ARRAY))
         return true;
     bool other = json_first(w->doc, content) == JSON_NONE;
     for (json_ref r = json_first(w->doc, content); r != JSON_NONE;
@@ -127,7 +112,7 @@ static bool walk_message(struct walk *w, json_ref message) {
 // A turn begins with a user's message, or with several in a row.
 static void walk_messages(struct walk *w, json_ref list) {
     bool asking = false;
-    if (!is_type(w, list, JSON_ARRAY))
+    if (!json_is(w->doc, list, JSON_ARRAY))
         return;
     for (json_ref r = json_first(w->doc, list); r != JSON_NONE; r = json_next(w->doc, list, r)) {
         size_t before = w->count;
@@ -142,12 +127,12 @@ static void walk_messages(struct walk *w, json_ref list) {
 
 // A text, or several, each a request of its own; a list may also be of tokens.
 static void walk_prompt(struct walk *w, json_ref prompt) {
-    if (is_type(w, prompt, JSON_STRING))
+    if (json_is(w->doc, prompt, JSON_STRING))
         add_text(w, prompt);
-    if (is_type(w, prompt, JSON_ARRAY))
+    if (json_is(w->doc, prompt, JSON_ARRAY))
         for (json_ref r = json_first(w->doc, prompt); r != JSON_NONE;
              r = json_next(w->doc, prompt, r))
-            if (is_type(w, r, JSON_STRING))
+            if (json_is(w->doc, r, JSON_STRING))
                 add_text(w, r);
     w->s->values[CONFIG_SIGNAL_TURNS] = !json_is_absent(w->doc, prompt);
 }
@@ -156,7 +141,7 @@ static void walk_prompt(struct walk *w, json_ref prompt) {
 
 static size_t count_of(const struct walk *w, const char *list) {
     json_ref tools = json_get(w->doc, JSON_ROOT, slice_of(list));
-    return is_type(w, tools, JSON_ARRAY) ? json_count(w->doc, tools) : 0;
+    return json_is(w->doc, tools, JSON_ARRAY) ? json_count(w->doc, tools) : 0;
 }
 
 // {"type": "json_schema", "json_schema": {"schema": ...}} in chat, without the
@@ -188,7 +173,7 @@ static void walk_chat(struct walk *w) {
 
 static void walk_responses(struct walk *w) {
     json_ref input = json_get(w->doc, JSON_ROOT, SLICE("input"));
-    if (is_type(w, input, JSON_ARRAY))
+    if (json_is(w->doc, input, JSON_ARRAY))
         walk_messages(w, input);
     else
         walk_prompt(w, input);
