@@ -202,6 +202,28 @@ def fast_mock(directory):
                  f"location / {{ default_type application/json; return 200 '{body}'; }}")
 
 
+class Redis(Server):
+    """One with nothing on disk, that counts."""
+
+    def __init__(self, core=LOAD_CORE):
+        port = free_port()
+        super().__init__("redis", core, port, ["redis-server", "--port", str(port), "--save", ""])
+        self.store = f'kind = "redis" url = "redis://127.0.0.1:{port}"'
+
+    def figures(self):
+        """Commands, of scripts too, bytes read and written, and CPU seconds, since its start."""
+        with socket.create_connection(("127.0.0.1", self.port)) as s:
+            s.sendall(b"INFO stats\r\nQUIT\r\n")
+            text = b"".join(iter(lambda: s.recv(65536), b"")).decode()
+        numbers = dict(line.split(":", 1) for line in text.split("\r\n") if ":" in line)
+        names = ("total_commands_processed", "total_net_input_bytes", "total_net_output_bytes")
+        return {"commands": int(numbers[names[0]]), "in": int(numbers[names[1]]),
+                "out": int(numbers[names[2]]), "cpu_s": sum(self.cpu())}
+
+    def since(self, then):
+        return {name: value - then[name] for name, value in self.figures().items()}
+
+
 def write_bodies(directory):
     small = prompt(1600)
     varied = json.loads(json.dumps(small))  # each request another, so that none is found again

@@ -55,6 +55,7 @@ enum api_error {
     API_ERROR_UPSTREAM_TIMEOUT,
     API_ERROR_ALL_MODELS_FAILED,
     API_ERROR_SHUTTING_DOWN,
+    API_ERROR_STORE_UNAVAILABLE, // what instances share cannot be had, and going on alone would break a promise
     API_ERROR_INTERNAL,
     API_ERROR_COUNT
 };

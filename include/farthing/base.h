@@ -198,6 +198,7 @@ bool log_level_parse(struct slice name, enum log_level *out) FARTHING_MUST_CHECK
 // ---------------------------------------------------------------- digest
 
 #define DIGEST_LEN 32
+#define DIGEST_SHA1_LEN 20
 
 struct digest; // incremental SHA-256
 
@@ -211,6 +212,7 @@ void digest_free(struct digest *d);
 // calls nobody who might use it too.
 struct digest *digest_of_thread(void);
 void digest_sha256(struct slice s, uint8_t out[DIGEST_LEN]);
+void digest_sha1(struct slice s, uint8_t out[DIGEST_SHA1_LEN]); // as a protocol asks; no secret
 void digest_hex(const uint8_t *bytes, size_t len, char *out); // 2*len + NUL, lower case
 bool digest_unhex(struct slice hex, uint8_t *out, size_t len) FARTHING_MUST_CHECK;
 bool digest_equal(const uint8_t *a, const uint8_t *b, size_t len); // constant time

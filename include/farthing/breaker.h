@@ -15,6 +15,7 @@
 
 #include "farthing/base.h"
 #include "farthing/config.h"
+#include "farthing/json.h"
 
 enum { BREAKER_NAMES_MAX = 4096, BREAKER_NAME_MAX = 256 };
 
@@ -82,6 +83,10 @@ void breakers_free(struct breakers *b); // after all its loops
 // A name of the configuration: has a breaker of its own whatever clients invent,
 // and is shown from the beginning.
 void breakers_declare(struct breakers *b, struct slice name);
+// The same, with what the configuration says of it: by these figures it is judged
+// what other instances say, until a call brings its own.
+void breakers_set_figures(struct breakers *b, struct slice name,
+                          const struct breaker_figures *figures, int64_t now_ms);
 
 struct breakers_loop *breakers_loop_new(struct breakers *b);
 void breakers_loop_free(struct breakers_loop *l);
@@ -110,6 +115,7 @@ struct breaker_view {
     int64_t opened_at_ms;    // Unix, when this outage began; 0: closed
     int64_t retry_in_ms;     // until a probe may pass; 0: now, or closed
     int64_t opened;          // how often, since the start
+    bool hearsay;            // open on another instance's word; no probe has failed here
 };
 typedef void breakers_visitor(void *arg, const struct breaker_view *view);
 // Every name that was ever admitted or declared, newest first.
@@ -120,6 +126,39 @@ bool breakers_reset(struct breakers *b, struct slice name, int64_t now_ms);
 // are declared or ever opened; before a scrape. Where labels read "other" for
 // several, it is the worst of them.
 void breakers_publish(struct breakers *b);
+
+// ---------------------------------------------------- breakers, among instances
+//
+// Instances that share a store tell each other which breakers they opened and
+// closed, so that each need not find out for itself. What is told is what was seen:
+// no instance passes another's word on as news.
+//
+// Another one opened: a closed breaker opens, too, for as long as that one still
+// waits and open_for_ms at most, and probes by itself as ever. It does not
+//   - where it is not known here, or the configuration has none for it;
+//   - if the other one's calls would not have opened it here (failures, half of all);
+//   - if a call of this instance was good since that outage began, or in the last
+//     five seconds, or another instance's probe was good after it, or an operator reset
+//     it: one instance whose network is broken must not shut a provider for all;
+//   - if it is open already, or half-open: nobody's word makes an outage longer.
+//
+// Another one's probe was good: what is open on hearsay closes, and so does what is
+// open by calls of this instance that failed before that. Unless it had closed so
+// before, and its own calls failed again without a good one in between: then the
+// provider can be reached from there and not from here, and that word only lets the
+// next request pass as a probe.
+//
+// An operator's reset closes it everywhere.
+
+// A JSON array of what is to be told, appended to `out` as far as it fits into
+// `room` bytes; the rest is told the next time. `all`: not only what is new, but all
+// that is open, for one that has just come. False: there is nothing, and nothing
+// was appended. One thread at a time.
+bool breakers_tell(struct breakers *b, struct buffer *out, size_t room, bool all, int64_t now_ms);
+// Such an array of another instance, as of sent_ms by this one's clock. Whatever is in
+// it: what cannot be is passed over. Any thread.
+void breakers_hear(struct breakers *b, const struct json_doc *doc, json_ref rows,
+                   struct arena *arena, int64_t sent_ms, int64_t now_ms);
 
 // -------------------------------------------------------------- retry budgets
 //
@@ -170,6 +209,21 @@ struct retry_budget_view {
 typedef void retry_budgets_visitor(void *arg, const struct retry_budget_view *view);
 void retry_budgets_visit(struct retry_budgets *b, int64_t now_ms, retry_budgets_visitor *visit,
                          void *arg);
+
+// ----------------------------------------------- retry budgets, among instances
+//
+// What a fleet sends a provider again is to be `percent` of what the provider answers
+// to all of it. So an instance may also spend its share (one by the number of
+// instances) of what others have earned and not spent; what others' clients owe is
+// owed here, too; and what others take of their floor goes from the floor here, so
+// that in an outage a fleet has one floor and not one each. Messages take their time:
+// until it has heard of others' retries, each may spend what all have.
+
+// As breakers_tell: what was earned and taken since the last time. A provider that
+// was never asked for here is not known here.
+bool retry_budgets_tell(struct retry_budgets *b, struct buffer *out, size_t room, int64_t now_ms);
+void retry_budgets_hear(struct retry_budgets *b, const struct json_doc *doc, json_ref rows,
+                        struct arena *arena, unsigned instances, int64_t sent_ms, int64_t now_ms);
 
 // -------------------------------------------------------------------- balance
 

@@ -40,6 +40,19 @@
 // are counted (farthing_budget_unconfirmed_total): within the process nothing
 // is overspent even then, and only a crash at that moment could forget.
 //
+// Where the store is shared by several instances (store_is_shared) the ceiling is a
+// lease: what the shared store has granted to this instance in the window. Nothing above
+// it is reserved here, so what all instances spend stays below the amount whoever dies,
+// and most requests need not ask. A lease is renewed each second, lowered to what is used
+// when nobody asks, given back at an orderly end; one that was not renewed for ten seconds
+// counts as spent, as `recovered`. Windows turn by the shared store's clock. What an
+// operator does is seen by all within some two seconds. Nothing is written to the
+// journal, and nothing read from it: it would be one instance's word against all.
+// Without the store, grants go on within the lease: for as long as the window lasts,
+// since the money in it counts as spent for everybody else. Above it they are refused,
+// as unavailable, or (config_store_failure.budgets_open) granted, counted
+// (farthing_budget_unconfirmed_total), and told when the store is back.
+//
 // When what is spent reaches one of warn_at_percent, a line is logged and counted
 // (farthing_budget_warnings_total), once for each window, also over restarts; and
 // a line when a budget first refuses in a window (of budgets per value one line a
@@ -58,6 +71,7 @@ struct budgets_loop; // one loop's access; that loop's thread only
 struct budget_tenant;
 struct budget_counter;
 struct budget_waiter;
+struct budget_view;
 
 enum {
     BUDGET_STEPS = 128,           // the ceiling moves by 128ths of the amount
@@ -72,6 +86,19 @@ enum {
 struct budgets *budgets_open(struct store *store, struct error *err);
 // Writes the last figures. After all loops, before the store is closed.
 void budgets_close(struct budgets *b);
+// Tells at run time, on a loop, of leases of instances that are gone (`recovered`, of the
+// window; below 0 where one has come back, whose own rows say what it spent). Of several
+// budgets of a tenant only of that with which rows are to agree: the first that counts
+// all its requests, where there is one. Before the loops run.
+typedef void budget_visitor(void *arg, const struct budget_view *view);
+void budgets_on_recovered(struct budgets *b, budget_visitor *recovered, void *arg);
+// With a shared store: `instance` (store_instance) was an earlier process of this place.
+// Where it has crashed, others know what it may have spent, and only its rows what it
+// did write down: the difference is told as `recovered`, so that rows and counters agree.
+// `sum` says what its rows in the view's window sum up to. False: not known.
+typedef bool budget_rows_sum(void *arg, const struct budget_view *view, config_pico *sum);
+void budgets_settle_earlier(struct budgets *b, struct slice instance, budget_rows_sum *sum,
+                            void *arg);
 // The budgets of every tenant of the snapshot, in force when it returns. One
 // thread at a time, the one that opened.
 // Counters are kept by tenant and budget name: a changed amount applies to what
@@ -91,7 +118,7 @@ void budgets_loop_free(struct budgets_loop *l);
 
 enum budget_state {
     BUDGET_IDLE,    // zero: nothing held
-    BUDGET_WAITING, // held; the store has not confirmed yet
+    BUDGET_WAITING, // held or, with a shared store, asked for; the store has not answered yet
     BUDGET_HELD,
     BUDGET_SETTLED,
     BUDGET_RELEASED, // or refused
@@ -157,17 +184,24 @@ struct budget_refusal {
     // Until its window ends (sliding: until enough has left it); -1: never by waiting,
     // as where it is frozen.
     int64_t retry_after_ms;
+    // It is not for want of money: the shared store is away, or came back with less than
+    // it knew, and what is leased does not suffice.
+    bool unavailable;
 };
 
 // BUDGET_WAIT: the money is reserved, but a crash before `ready` is called could
-// forget it: do not spend yet.
+// forget it; or the shared store is asked whether there is some: do not spend yet.
 enum budget_verdict { BUDGET_GRANTED, BUDGET_WAIT, BUDGET_REFUSED };
 
 // On the loop, exactly once, or never after the reservation was settled or
-// released. The reservation is BUDGET_HELD.
-typedef void budget_ready(void *arg);
+// released. BUDGET_GRANTED: the reservation is BUDGET_HELD. BUDGET_REFUSED, by a shared
+// store only: it is BUDGET_RELEASED, and may be used again at once; `refusal` (NULL when
+// granted) lives during the call.
+typedef void budget_ready(void *arg, enum budget_verdict verdict,
+                          const struct budget_refusal *refusal);
 
-// `refusal` is filled when refused. A tenant without budgets is granted anything.
+// `refusal` is filled when refused. A tenant without budgets is granted anything. What
+// the scope's slices point to lives until `ready` is called or the reservation ends.
 enum budget_verdict budget_reserve(struct budgets_loop *l, struct budget_reservation *r,
                                    const struct budget_ask *ask, budget_ready *ready, void *arg,
                                    struct budget_refusal *refusal) FARTHING_MUST_CHECK;
@@ -192,7 +226,6 @@ void budgets_loop_run_due(struct budgets_loop *l, uint64_t now_ms);
 
 // Least of what is left in the budgets that apply; CONFIG_UNSET: none do.
 config_pico budget_remaining(struct budgets_loop *l, const struct budget_scope *scope);
-typedef void budget_visitor(void *arg, const struct budget_view *view);
 // Every counter, also of tenants no longer in the file. A tenant's budgets for all
 // are of one moment; counters of values come a few hundred a moment. Any thread;
 // the visitor is called without a lock.

@@ -39,6 +39,30 @@ struct cache_key_parts {
 bool cache_key_compute(const struct cache_key_parts *parts, const struct json_doc *request,
                        struct cache_key *out, struct error *err) FARTHING_MUST_CHECK;
 
+// ------------------------------------------------------------------ tags
+
+// What an answer belongs to, and may be purged by. Its key is a tag, too, but
+// does not stand in it.
+enum cache_tag {
+    CACHE_TAG_TENANT,
+    CACHE_TAG_FEATURE,
+    CACHE_TAG_PROMPT_VERSION,
+    CACHE_TAG_CORPUS_VERSION,
+    CACHE_TAG_ROUTE,
+    CACHE_TAG_KEY,
+    CACHE_TAG_COUNT
+};
+// Of the kind and the value, so that a tenant and a feature of one name are two
+// tags. Empty: 0, no tag. Of CACHE_TAG_KEY the value is a key's bytes.
+uint64_t cache_tag_of(enum cache_tag kind, struct slice value);
+
+// The purges that were known when a request began. What it buys is purged by
+// all later ones, also by those that come while it is being bought.
+struct cache_birth {
+    uint64_t born;  // the number of the last purge
+    uint64_t local; // how many had been ordered here, whoever knows of them
+};
+
 // --------------------------------------------------------------- entries
 
 // One bought answer; immutable once inserted; reference-counted.
@@ -56,6 +80,8 @@ struct cache_answer {
     // Of what was asked, where the key does not say it already (a client's
     // Idempotency-Key); otherwise zeros.
     uint8_t fingerprint[DIGEST_LEN];
+    struct cache_birth birth;
+    uint64_t tags[CACHE_TAG_KEY];
 };
 enum { CACHE_STATUS_MAX = 999 };
 struct cache_entry;
@@ -75,6 +101,9 @@ struct cache_options {
     int64_t max_entry_bytes;
     struct store *store; // NULL: memory only; closed after the cache is freed
     const char *space;   // the store's, a constant; NULL: "cache"
+    // Can answers be purged by their tags? For one cache of a process: purges are
+    // kept in the store, with nothing that says of which space. See purges.h.
+    bool has_purges;
 };
 struct cache *cache_new(const struct cache_options *options);
 // Entries still held by others stay valid; no look-up may be pending.
@@ -100,8 +129,34 @@ void cache_insert(struct cache *c, const struct cache_key *key, const struct cac
 void cache_remove(struct cache *c, const struct cache_key *key);
 void cache_purge(struct cache *c); // all, memory and store
 
+// ---------------------------------------------------------------- purges
+
+// What a request that begins now is to give its answer.
+struct cache_birth cache_birth_now(const struct cache *c);
+// What has all of these tags is not there any more: from now on here, and within
+// a second for all who share the store. One operation, whatever it holds. All 0:
+// as cache_purge. Any thread.
+struct cache_purge_tags {
+    uint64_t of[CACHE_TAG_COUNT]; // 0: any
+};
+void cache_purge_by(struct cache *c, const struct cache_purge_tags *tags);
+// With a shared store: hears of others' purges and tells them of its own, on this
+// loop, from here to cache_unshare_purges. Waits for the store's first answer;
+// without one, what is in the store is not used until it has answered. With an
+// embedded store nothing is done.
+void cache_share_purges(struct cache *c, struct store_client *client, struct event_base *loop);
+void cache_unshare_purges(struct cache *c); // before the client is freed
+
+struct cache_purges_view {
+    int64_t last_ms; // Unix ms, about; 0: never
+    int64_t marks;   // that are kept
+    int64_t untold;  // of them those that the shared store has not taken yet
+};
+void cache_purges_get(struct cache *c, struct cache_purges_view *out); // any thread
+
 struct cache_stats {
     int64_t entries, bytes, hits, misses, insertions, evictions;
+    int64_t purged; // answers that were met, and had been purged
 };
 void cache_stats_get(const struct cache *c, struct cache_stats *out);
 

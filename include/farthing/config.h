@@ -41,16 +41,31 @@ struct config_server {
 
 enum config_store_kind { CONFIG_STORE_EMBEDDED, CONFIG_STORE_REDIS };
 
+enum config_redis_kind { CONFIG_REDIS_SINGLE, CONFIG_REDIS_SENTINEL, CONFIG_REDIS_CLUSTER };
+
+struct config_redis_seed {
+    struct slice host; // without the brackets of a v6
+    unsigned port;
+};
+
+enum { CONFIG_REDIS_SEEDS_MAX = 16 };
+
 // Where a Redis is and how it is spoken to; of kind = "redis" only.
 struct config_redis {
     // From the url:
+    enum config_redis_kind kind;
     bool tls;
-    struct slice host;        // without the brackets of a v6; empty: a socket
+    struct slice host;        // of a single one, as a seed's; empty: a socket
     unsigned port;
     struct slice socket_path; // empty: host and port
+    // Sentinels, or some of a cluster's nodes.
+    struct config_redis_seed seeds[CONFIG_REDIS_SEEDS_MAX];
+    size_t seed_count;
+    struct slice master;      // its name among the sentinels
     struct slice user;        // empty: Redis's "default"
     struct slice password;    // empty: no AUTH; the key `password` goes before the url's
     unsigned database;
+    struct slice sentinel_user, sentinel_password; // for the sentinels; empty: no AUTH
     // Paths; empty: the system's certification authorities, no client certificate.
     struct slice ca_file, certificate, key;
     bool tls_verify;
@@ -59,12 +74,21 @@ struct config_redis {
     int64_t max_value_bytes;    // larger values stay where they are
 };
 
+// What is done without the shared store, by function (on_store_failure). Cache and
+// single flight have no choice: each instance then has its own.
+struct config_store_failure {
+    bool idempotency_local; // else a request with a key is answered 503
+    bool budgets_open;      // else none is granted above what is leased already
+    bool limits_closed;     // else each instance keeps an even share of them by itself
+};
+
 struct config_store {
     enum config_store_kind kind;
     struct slice path; // directory of the embedded store: journals, whatever the kind
     struct slice url;  // of a shared store
     int64_t max_bytes; // bound of the cache on disk
     struct config_redis redis;
+    struct config_store_failure on_failure;
 };
 
 struct config_cache {

@@ -42,4 +42,15 @@ struct estimate estimator_ask(struct estimator *e, struct slice model, int64_t r
 // changes little or nothing. Any thread.
 void estimator_learn(struct estimator *e, struct slice model, int64_t raw, int64_t reported);
 
+// Among instances that share a store. A JSON array appended to `out`, as far as it fits
+// into `room` bytes, the rest the next time: what was reported here since the last time,
+// so that others learn it, too, and nothing is learned twice. `all`: what is known,
+// for one that knows less. False: there is nothing, and nothing was appended.
+bool estimator_tell(struct estimator *e, struct buffer *out, size_t room, bool all);
+// Such an array of another instance, `all` as it was told: of what that one knows by more
+// reports its figures count from here on. Whatever is in it: what cannot be is passed
+// over. Any thread.
+void estimator_hear(struct estimator *e, const struct json_doc *doc, json_ref rows,
+                    struct arena *arena, bool all);
+
 #endif

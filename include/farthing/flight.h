@@ -22,6 +22,9 @@
 // it missed may have landed between its first look and its join. For the same
 // reason a leader puts its answer into the cache before flight_finish.
 //
+// Across instances that share a store a leader is one of several: see share.h, which
+// leads a flight here for an owner elsewhere.
+//
 // SHARED AND UNSHARED purchases of one key do not know of each other. What may
 // not be shared by first tries (FLIGHT_LEAD_ONLY) can still be found by the
 // retries of the same request (FLIGHT_FIND).
@@ -136,6 +139,18 @@ struct flight *flight_join(struct flights *all, const struct cache_key *key,
 // A leader that has not finished fails by it.
 void flight_leave(struct flight *f);
 
+// The purchase turns out to be somebody else's affair: a leader that has begun no
+// stream becomes its first follower (from here on it gets a follower's callbacks,
+// and is the first to be promoted), and the seat that is returned leads. Both are
+// of one loop. The wish is the leader's.
+struct flight *flight_hand_over(struct flight *f,
+                                const struct flight_member *member) FARTHING_MUST_CHECK;
+// A follower's seat at the very purchase that `leader` leads, and on its loop; for
+// who takes what is bought elsewhere. NULL: it streams, and comes too late to have
+// the stream from its beginning.
+struct flight *flight_attend(struct flight *leader,
+                             const struct flight_member *member) FARTHING_MUST_CHECK;
+
 // ---------------------------------------------------------- the leader
 
 // The answer is a stream. `head` says what is known before it (content type,
@@ -161,6 +176,7 @@ size_t flight_followers(const struct flight *f);
 static inline bool flight_has_followers(const struct flight *f) {
     return flight_followers(f) > 0;
 }
+bool flight_has_readers(const struct flight *f); // does one of them take the stream?
 
 // ------------------------------------------------------------ followers
 

@@ -32,6 +32,15 @@
 // Those who took part in a purchase that failed have nothing written down, and
 // one of them, or the next who comes, buys again.
 //
+// AMONG INSTANCES that share a store the same order holds, with share.h beside this:
+// the key is held there too (1), the purchase that its first holder named is joined
+// (3), and who comes to lead asks for the purchase's claim and looks for a record once
+// more after it was given (4). Where the store does not answer, a request with a key is
+// refused, unless the configuration has each instance go on by itself. One gap is left:
+// who follows, in its own instance, a purchase of another that was begun without the
+// store's word (which a request without a key may) may so have one result, and somebody
+// elsewhere with the same key another.
+//
 // A result that could not be written down (over the bound of what is kept, the
 // disk full) is gone with its last claim, as is what a process had in flight that
 // died: the next request buys. And a stream that could not be put together as a

@@ -212,10 +212,11 @@ void ledger_routes_visit(struct ledger *l, void (*visit)(void *, const struct le
                          void *arg);
 void ledger_routes_publish(struct ledger *l); // to the gauges, before a scrape
 
-// An SQL expression: a column of ours that holds an amount (none is negative), in
-// pico-USD. Exact, without a float on the way.
+// An SQL expression: a column of ours that holds an amount (below 0 where it takes back one
+// that was counted as spent), in pico-USD. Exact, without a float on the way.
 #define LEDGER_SQL_PICO(amount)                                                                    \
-    "(CAST(" amount " AS INTEGER) * 1000000000000 + iif(instr(" amount ", '.') > 0, "              \
+    "(CAST(" amount " AS INTEGER) * 1000000000000 + "                                              \
+    "iif(" amount " LIKE '-%', -1, 1) * iif(instr(" amount ", '.') > 0, "                           \
     "CAST(substr(substr(" amount ", instr(" amount ", '.') + 1) || '000000000000', 1, 12) "        \
     "AS INTEGER), 0))"
 // Did Farthing choose the tier of a row?

@@ -12,6 +12,8 @@
 #include "farthing/config.h"
 
 struct event_base;
+struct store;
+struct store_client;
 struct limits;      // the process's; any thread
 struct limits_loop; // one loop's access; that loop's thread only
 struct limits_tenant;
@@ -33,11 +35,26 @@ enum { LIMITS_QUEUE_TIMEOUT_MS = 10000, LIMITS_WINDOW_S = 60, LIMITS_WEIGHT_MAX 
 
 struct limits *limits_new(void);
 void limits_free(struct limits *l); // after all its loops
+
+// Several instances, one limit (docs/redis.md): with a store that is shared, rates
+// and places of a name hold for all of them together; seats and their order are each
+// instance's own. A request that what is leased does not cover waits for the store,
+// and no longer than wait_ms. Without the store each instance has an even share of
+// the figures, or (closed) refuses what its leases do not cover (STORE).
+enum { LIMITS_TERM_MS = 10000 };
+struct limits_sharing {
+    int64_t wait_ms;
+    int64_t term_ms; // of places: a dead instance's are free after it; 0: LIMITS_TERM_MS
+    bool closed;
+};
+// Before any name is set. Does nothing where the store is not shared (NULL: it is not).
+void limits_share(struct limits *l, struct store *store, const struct limits_sharing *how);
 // The figures of every tenant of the snapshot, of every route that has some, and
 // of every key of a tenant whose keys have some; in force when it returns: places
 // that a higher concurrency makes go to those who wait. A name that the file no
 // longer has, or no longer limits, is unlimited: whoever waits there is let in,
-// and what still runs gives back as ever. One thread at a time.
+// and what still runs gives back as ever. (And limits_share's `closed`.) One thread
+// at a time.
 void limits_configure(struct limits *l, const struct config *config);
 // The same for one name of the caller's own, which limits_configure leaves alone.
 void limits_set(struct limits *l, struct slice name, const struct config_limits *figures);
@@ -49,6 +66,9 @@ struct slice limits_name_of_route(struct arena *a, struct slice route);
 struct slice limits_name_of_key(struct arena *a, const uint8_t digest[DIGEST_LEN]);
 
 struct limits_loop *limits_loop_new(struct limits *l, struct event_base *loop);
+// The loop's access to the shared store: it outlives the limits_loop. Without (and where
+// nothing is shared: it does nothing) the loop's requests have what other loops leased.
+void limits_loop_share(struct limits_loop *l, struct store_client *client);
 // Every ticket of this loop is released by then.
 void limits_loop_free(struct limits_loop *l);
 
@@ -67,6 +87,7 @@ enum limits_reason {
     LIMITS_REASON_TOKENS,      // tokens a minute
     LIMITS_REASON_CONCURRENCY, // all places taken, and so is the queue, or his seat in it
     LIMITS_REASON_QUEUE_TIMEOUT,
+    LIMITS_REASON_STORE, // the shared store is away, and nothing is decided without it
 };
 
 struct limits_refusal {
@@ -86,6 +107,7 @@ struct limits_ticket {
     uint64_t admitted_ms;          // clock_mono_ms of asking
     uint64_t held_ms;              // and of the grant: their difference was spent in the queue
     // private
+    struct limits_loop *loop;
     struct limits_tenant *tenant;
     struct limits_waiter *waiter;
     int64_t tokens;                 // reserved; -1: settled
@@ -109,6 +131,7 @@ enum limits_verdict { LIMITS_GRANTED, LIMITS_QUEUED, LIMITS_REFUSED };
 // limits_release. GRANTED, or REFUSED (ticket->refusal says why).
 typedef void limits_done(void *arg, enum limits_verdict verdict);
 
+// The slices of an ask live until the waiting is over.
 // All or nothing. Takes one request and `tokens` from the rates and a place;
 // where there is no place, a seat in the queue. A rate is charged at the door
 // and given back to those who never got in. `done` is called only after

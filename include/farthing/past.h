@@ -8,7 +8,7 @@
 #ifndef FARTHING_PAST_H
 #define FARTHING_PAST_H
 
-#include "farthing/base.h"
+#include "farthing/json.h"
 
 enum {
     PAST_ENOUGH = 10,   // outcomes, below which nothing is said
@@ -35,5 +35,16 @@ void past_note(struct past *p, struct slice tenant, struct slice feature, struct
 int64_t past_percent(struct past *p, struct slice tenant, struct slice feature,
                      struct slice tier);
 size_t past_count(struct past *p); // what is tracked
+
+// Among instances that share a store. A JSON array appended to `out`, as far as it fits
+// into `room` bytes, the rest the next time: what was noted here since the last time.
+// `all`: of what is known enough, for one that knows less. False: there is nothing, and
+// nothing was appended. One thread at a time.
+bool past_tell(struct past *p, struct buffer *out, size_t room, bool all);
+// Such an array of another instance, `all` as it was told: where that one saw more, its
+// counts replace these; otherwise they are added. Whatever is in it: what cannot be is
+// passed over, and the bounds hold. Any thread.
+void past_hear(struct past *p, const struct json_doc *doc, json_ref rows, struct arena *arena,
+               bool all);
 
 #endif

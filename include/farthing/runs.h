@@ -1,7 +1,8 @@
 // tenant, its runs: what all requests of one workflow run (x-farthing-run) may
 // take together: steps, attempts, tokens, time. (A run's money is a budget,
-// budget.h.) One count for all loops. A run that nobody asked for in 24 hours is
-// over; the same name is then a new run. Names are cut at 256 bytes.
+// budget.h.) One count for all loops, and for all instances that share a store. A
+// run that nobody asked for in 24 hours is over; the same name is then a new run.
+// Names are cut at 256 bytes.
 #ifndef FARTHING_RUNS_H
 #define FARTHING_RUNS_H
 
@@ -9,6 +10,8 @@
 #include "farthing/config.h"
 
 struct store;
+struct store_client;
+struct run_question;
 struct runs; // the process's; any thread
 struct run_state;
 
@@ -29,6 +32,7 @@ struct run_ticket {
     struct runs *runs;       // private, as is what follows
     struct run_state *state; // NULL: no run
     int64_t tokens;          // reserved
+    struct run_question *question; // before run_enter
 };
 
 enum run_cap { RUN_CAP_NONE, RUN_CAP_STEPS, RUN_CAP_ATTEMPTS, RUN_CAP_TOKENS, RUN_CAP_WALL };
@@ -55,9 +59,23 @@ void run_settle(struct run_ticket *t, int64_t tokens);
 // The request is over; what was reserved and not settled is free again. Idempotent.
 void run_leave(struct run_ticket *t);
 
+// Where the store is shared, a run's requests may be served by several instances. This
+// asks what the others' part of it is, and tells them of the step that run_enter is to
+// count: of two that ask for the last one, one gets it. Attempts and tokens of the
+// others are known as of this moment, what they have reserved included. False where
+// nothing is to be asked: without caps, where the store is not shared or is away.
+// Otherwise `done` is called, on the client's loop, never before this has returned and
+// not after run_enter or run_leave, whether there was an answer or not: without one,
+// run_enter goes by what is known.
+typedef void run_known(void *arg);
+bool run_ask(struct runs *r, struct store_client *client, struct run_ticket *t,
+             struct slice tenant, struct slice run, const struct config_run *caps,
+             run_known *done, void *arg);
+
 struct run_view {
     struct slice tenant, run;
-    int64_t steps, attempts, tokens, reserved, running;
+    int64_t steps, attempts, tokens; // with other instances', as last known
+    int64_t reserved, running;       // of this one
     int64_t started_ms, last_ms; // Unix
 };
 typedef void run_visitor(void *arg, const struct run_view *view);

@@ -12,11 +12,27 @@ struct store;        // the process's store: made once, shared by all threads
 struct store_client; // one loop's access to it
 struct store_op;     // one pending operation
 
-// A Redis, 6.2 or later, alone (no Cluster). NULL texts are unset.
+// Where a Redis is: one server; one whose address sentinels know; or a cluster.
+enum store_redis_kind { STORE_REDIS_SINGLE, STORE_REDIS_SENTINEL, STORE_REDIS_CLUSTER };
+
+struct store_redis_seed {
+    const char *host;
+    unsigned port;
+};
+
+enum { STORE_REDIS_SEEDS_MAX = 16 };
+
+// A Redis, 6.2 or later. NULL texts are unset.
 struct store_redis_options {
-    const char *host; // or
+    enum store_redis_kind kind;
+    const char *host; // of a single one; or
     const char *socket_path;
-    unsigned port, database;
+    unsigned port, database; // a cluster has only database 0
+    // Sentinels, or some of a cluster's nodes: where to ask first.
+    struct store_redis_seed seeds[STORE_REDIS_SEEDS_MAX];
+    size_t seed_count;
+    const char *master; // its name among the sentinels
+    const char *sentinel_user, *sentinel_password;
     const char *user, *password;
     bool tls, tls_verify;
     const char *ca_file, *certificate, *key;
@@ -43,7 +59,7 @@ bool store_check_redis(const struct store_redis_options *redis,
 struct store *store_open(const struct store_options *options, struct error *err);
 // The same, with the spaces in Redis (NULL: as store_open). One that cannot be
 // reached is no error: its connect_timeout is waited at most, and it is tried
-// again for ever; until then reads fail and writes are dropped.
+// again for ever; until then reads fail, and writes are kept for later.
 struct store *store_open_redis(const struct store_options *options,
                                const struct store_redis_options *redis, struct error *err);
 // Waits for what was queued to be on disk, then stops. All clients closed first.
@@ -68,7 +84,9 @@ struct store_op *store_get(struct store_client *c, const char *space, struct sli
 void store_cancel(struct store_op *op); // on the client's loop; its callback never comes
 
 // Fire and forget; dropped (counted in farthing_store_dropped_total) when the
-// queue is full. expires_ms: Unix ms, 0 for never.
+// queue is full. While a shared store is away they are kept, the newest of a key,
+// up to 16 MiB, and written when it is back; but for what expired or was purged
+// meanwhile. expires_ms: Unix ms, 0 for never.
 void store_put(struct store *s, const char *space, struct slice key, struct slice value,
                int64_t expires_ms); // any thread
 void store_delete(struct store *s, const char *space, struct slice key); // any thread
@@ -76,15 +94,84 @@ void store_delete(struct store *s, const char *space, struct slice key); // any 
 void store_delete_space(struct store *s, const char *space); // any thread
 // `emptied` is called, on a thread of the store's own, whenever the space was
 // emptied by somebody else: another instance, or whoever looks after the shared
-// store. Never with the embedded store. It must not call the store.
+// store. `changed` (NULL: not wanted): somebody else wrote or removed a value that
+// this process has read or written; as far as the shared store tells of it, and
+// now and then when it was one's own. Neither with the embedded store. They must
+// not call the store.
 typedef void store_emptied(void *arg);
-void store_watch(struct store *s, const char *space, store_emptied *emptied, void *arg);
+typedef void store_changed(void *arg, struct slice key);
+void store_watch(struct store *s, const char *space, store_emptied *emptied,
+                 store_changed *changed, void *arg);
 void store_unwatch(struct store *s, void *arg); // all of this arg's; none is under way afterwards
 // From its next put on the space has a bound of its own, until the process
 // ends; 0: max_bytes again. When its values then go before they expire, the log
 // says so (once a minute). All such, of any space, are counted in
 // farthing_store_evicted_total{space}.
 void store_bound_space(struct store *s, const char *space, int64_t max_bytes); // any thread
+
+// ---------------------------------------------------------- what is shared
+//
+// What instances do together: where the store is a Redis, they share scripts'
+// state and messages. With the embedded store, and in a process that has no
+// store (NULL), store_is_shared says no, and what is below it is not to be called.
+
+bool store_is_shared(const struct store *s); // NULL: no
+// Does it answer in time now? Not, while it is away or late. In a cluster: does any
+// of it? What goes to a part that does not fails by itself. Any thread.
+bool store_is_up(const struct store *s);
+// Is it at least connected? Then who has patience may be answered. Any thread.
+bool store_is_connected(const struct store *s);
+// This process among those that share: 26 characters, new with each start. Lives
+// as long as the store.
+struct slice store_instance(const struct store *s);
+// How many instances there are, this one too: those heard of in the last seconds. At least 1.
+unsigned store_instances(const struct store *s); // any thread
+// Unix ms by the shared store's clock, as far as it is known; otherwise this
+// host's (clock_wall_ms). So all instances turn windows at the same moment. Any thread.
+int64_t store_now_ms(const struct store *s);
+// Changes whenever the connection leads to a server that may not know all that was
+// written before: another one (failover), or one that was restarted. In a cluster of
+// any of its nodes. Starts at 1; 0: never connected. Any thread.
+uint64_t store_epoch(const struct store *s);
+
+// A script in Lua, of a constant: sent once and then known there by its SHA-1.
+// It must give the same result when it is run twice (an answer that is late may
+// have been carried out), and answers with a string (of any bytes), a status, an
+// integer (which comes as its decimal text) or nil (STORE_MISSING).
+struct store_script {
+    const char *name; // for the log
+    const char *text;
+};
+enum { STORE_RUN_KEYS_MAX = 64, STORE_RUN_ARGUMENTS_MAX = 1024 };
+struct store_call {
+    const struct store_script *script; // lives as long as the store
+    // All with the same hash tag ("{acme}:budget:day"): of one slot in a cluster.
+    // At least one. "farthing:" is put before each.
+    const struct slice *keys;
+    size_t key_count;
+    const struct slice *args;
+    size_t arg_count;
+    // How long the answer may take; 0: command_timeout. Where this says more it is
+    // asked even while other answers are late, so that a hiccup is no refusal.
+    int64_t patience_ms;
+};
+// NULL: away or too busy, as of store_get. STORE_FAILED: an error, or no answer
+// in time: it may have been carried out all the same.
+struct store_op *store_run(struct store_client *c, const struct store_call *call,
+                           store_done *done, void *arg);
+// With no answer. False: away or too busy, and not done. Any thread; store_flush
+// waits for it.
+bool store_run_quietly(struct store *s, const struct store_call *call);
+
+// Messages between instances: each heard at most once, and not at all by who is
+// not connected at that moment. A channel is a short name; "farthing:" is put
+// before it. What an instance says on a channel it hears itself, too.
+struct store_ear;
+typedef void store_heard(void *arg, struct slice message); // on the client's loop
+struct store_ear *store_listen(struct store_client *c, const char *channel, store_heard *heard,
+                               void *arg);
+void store_unlisten(struct store_ear *ear); // on the loop; no call afterwards
+void store_say(struct store *s, const char *channel, struct slice message); // any thread
 
 // ------------------------------------------------------------- journals
 
@@ -110,7 +197,7 @@ struct store_journal *store_journal_open(struct store *s, const char *table,
 void store_journal_append(struct store_journal *j, struct slice lines);
 void store_journal_flush(struct store_journal *j); // as store_flush of its store
 // Waits until everything queued before is committed, or answered by the shared
-// store (which may take some seconds to be found dead). Not on a loop.
+// store, or kept for it (which may take some seconds to be found dead). Not on a loop.
 void store_flush(struct store *s);
 
 // Rows of one read-only SQL statement as a JSON array of objects, run on the

@@ -55,6 +55,14 @@ bool key_blocks_set(struct key_blocks *b, const struct key_block *block,
 // Is this key, or this tenant, blocked? Takes no lock. digest may be NULL (no key was
 // given), as may b.
 bool key_blocks_check(const struct key_blocks *b, const uint8_t *digest, struct slice tenant);
+// With a shared store: hears of other instances' orders and tells them of its own, on
+// this loop, from here to key_blocks_unshare; the newest order about a key counts
+// everywhere. Waits for the store's first answers; without one it goes on with what
+// this instance knew, and learns the rest when the store is there. Otherwise nothing.
+struct store_client;
+struct event_base;
+void key_blocks_share(struct key_blocks *b, struct store_client *client, struct event_base *loop);
+void key_blocks_unshare(struct key_blocks *b); // before the client is freed; NULL is fine
 // All that was ever blocked, also what is unblocked again; oldest first. The
 // slices live as long as the key_blocks. Called without a lock.
 typedef void key_blocks_visitor(void *arg, const struct key_block *block);

@@ -15,6 +15,7 @@ struct admin *admin_new(const struct admin_sources *sources, const struct config
     if (sources->loop != NULL)
         a->mailbox = mailbox_new(sources->loop);
     audit_open(a);
+    shared_open(a);
     metrics_declare();
     feedback_declare();
     return a;
@@ -51,6 +52,7 @@ void admin_free(struct admin *a) {
     if (a == NULL)
         return;
     inflight_close(a);
+    shared_close(a);
     if (a->mailbox != NULL)
         mailbox_free(a->mailbox); // and what had come there
     config_unref(a->config);
@@ -68,8 +70,11 @@ static void serve_health(struct admin *a, struct http_request *request) {
 
 static void serve_ready(struct admin *a, struct http_request *request) {
     bool ready = a->state == ADMIN_SERVING;
+    // Ready all the same: without the store all instances would be taken out at once.
     admin_reply(request, ready ? 200 : 503, SLICE("text/plain; charset=utf-8"),
-                ready ? SLICE("ready\n") : SLICE("not ready\n"));
+                !ready              ? SLICE("not ready\n")
+                : shared_is_away(a) ? SLICE("ready\nthe shared store is away\n")
+                                    : SLICE("ready\n"));
 }
 
 // ------------------------------------------------------------------------ paths
@@ -82,7 +87,7 @@ static const struct {
     {"/readyz", serve_ready},        {"/budgets", serve_budgets}, {"/limits", serve_limits},
     {"/inflight", serve_inflight},   {"/runs", serve_runs},       {"/keys", serve_keys},
     {"/providers", serve_providers}, {"/audit", serve_audit},     {"/breakers", serve_breakers},
-    {"/savings", serve_savings},     {"/routes", serve_routes},
+    {"/savings", serve_savings},     {"/routes", serve_routes},   {"/cache", serve_cache},
 };
 
 enum { ORDER_OF_BUDGET = ORDER_TENANT | ORDER_BUDGET };
@@ -100,6 +105,10 @@ static const struct {
     {"/keys/block", 0, ORDER_KEY | ORDER_TENANT | ORDER_REASON, act_key_block},
     {"/keys/unblock", 0, ORDER_KEY | ORDER_TENANT | ORDER_REASON, act_key_unblock},
     {"/breakers/reset", ORDER_NAME, ORDER_REASON, act_breaker_reset},
+    {"/cache/purge", 0,
+     ORDER_TENANT | ORDER_FEATURE | ORDER_PROMPT_VERSION | ORDER_CORPUS_VERSION | ORDER_ROUTE |
+         ORDER_KEY | ORDER_REASON,
+     act_cache_purge},
     {"/feedback", ORDER_REQUEST | ORDER_OK, ORDER_WHO | ORDER_REASON, act_feedback},
 };
 

@@ -23,6 +23,10 @@ struct admin {
     struct store_journal *audit;           // NULL: only the log is told
     struct mailbox *mailbox;               // NULL: no loop
     struct admin_inflight_answer *answers; // whose asker still waits
+    // Of a shared store: is it there, and since when? Looked at each second.
+    struct event *store_timer; // NULL: it is not shared, or there is no loop
+    bool store_was_up;
+    int64_t store_since_ms;
 };
 
 // ------------------------------------------------------------------- answering
@@ -91,10 +95,16 @@ void serve_audit(struct admin *a, struct http_request *request);
 void serve_breakers(struct admin *a, struct http_request *request);
 void serve_savings(struct admin *a, struct http_request *request);
 void serve_routes(struct admin *a, struct http_request *request);
+void serve_cache(struct admin *a, struct http_request *request);
+void put_cache_figures(struct json_writer *w, struct cache *cache);
 void put_routes_off(struct json_writer *w, struct admin *a);
 const char *admin_per_name(enum config_budget_per per); // "user"; NULL: for all
 void put_budget(struct json_writer *w, const struct budget_view *view);
 void inflight_close(struct admin *a);
+void shared_open(struct admin *a); // shared.c
+void shared_close(struct admin *a);
+bool shared_is_away(struct admin *a); // there is a shared store, and it does not answer
+void put_shared(struct json_writer *w, struct admin *a);
 
 // ---------------------------------------------------------------------- orders
 
@@ -110,6 +120,10 @@ enum {
     ORDER_REQUEST = 1 << 7,
     ORDER_OK = 1 << 8, // true or false, all others are strings
     ORDER_WHO = 1 << 9,
+    ORDER_FEATURE = 1 << 10,
+    ORDER_PROMPT_VERSION = 1 << 11,
+    ORDER_CORPUS_VERSION = 1 << 12,
+    ORDER_ROUTE = 1 << 13,
 };
 
 // One POST, on the stack of its handler.
@@ -118,6 +132,7 @@ struct admin_order {
     struct arena *arena;
     struct slice tenant, budget, value, amount, key, reason, name; // SLICE_NONE: not said
     struct slice request_id, ok, said_by; // `ok`: "true" or "false"
+    struct slice feature, prompt_version, corpus_version, route;
     char who[HTTP_PEER_MAX];
     char operator_name[OPERATOR_MAX + 1];
     int64_t troubles; // of the store before anything was done
@@ -151,6 +166,7 @@ bool act_budget_thaw(struct admin *a, struct admin_order *o, struct admin_deed *
 bool act_key_block(struct admin *a, struct admin_order *o, struct admin_deed *deed);
 bool act_key_unblock(struct admin *a, struct admin_order *o, struct admin_deed *deed);
 bool act_breaker_reset(struct admin *a, struct admin_order *o, struct admin_deed *deed);
+bool act_cache_purge(struct admin *a, struct admin_order *o, struct admin_deed *deed);
 bool act_feedback(struct admin *a, struct admin_order *o, struct admin_deed *deed);
 void feedback_declare(void);
 

@@ -30,6 +30,8 @@ static void put_breaker(void *arg, const struct breaker_view *view) {
     admin_put_text(w, "state", slice_of(breaker_state_name(view->state)));
     admin_put_number(w, "calls", view->calls);
     admin_put_number(w, "failures", view->failures);
+    json_key(w, SLICE("hearsay"));
+    json_put_bool(w, view->hearsay);
     admin_put_moment(w, "opened_at", view->opened_at_ms);
     if (view->state == BREAKER_STATE_CLOSED)
         put_null(w, "retry_in_ms");

@@ -24,6 +24,10 @@ static const struct {
     {ORDER_REQUEST, "request_id", offsetof(struct admin_order, request_id)},
     {ORDER_OK, "ok", offsetof(struct admin_order, ok)},
     {ORDER_WHO, "who", offsetof(struct admin_order, said_by)},
+    {ORDER_FEATURE, "feature", offsetof(struct admin_order, feature)},
+    {ORDER_PROMPT_VERSION, "prompt_version", offsetof(struct admin_order, prompt_version)},
+    {ORDER_CORPUS_VERSION, "corpus_version", offsetof(struct admin_order, corpus_version)},
+    {ORDER_ROUTE, "route", offsetof(struct admin_order, route)},
 };
 
 static struct slice *member_at(struct admin_order *o, size_t i) {

@@ -26,25 +26,32 @@ static void put_flights(struct json_writer *w, struct flights *flights) {
 }
 
 static void put_cache(struct json_writer *w, struct cache *cache) {
-    struct cache_stats s;
     if (cache == NULL) {
         admin_put_optional(w, "cache", SLICE_NONE);
         return;
     }
-    cache_stats_get(cache, &s);
-    PUT_FIGURES(w, "cache", {"entries", s.entries}, {"bytes", s.bytes}, {"hits", s.hits},
-                {"misses", s.misses}, {"insertions", s.insertions}, {"evictions", s.evictions});
+    json_key(w, SLICE("cache"));
+    json_object_begin(w);
+    put_cache_figures(w, cache);
+    json_object_end(w);
 }
 
-static void put_store(struct json_writer *w, struct store *store) {
+static void put_store(struct json_writer *w, struct admin *a) {
     struct store_stats s;
-    if (store == NULL) {
+    if (a->sources.store == NULL) {
         admin_put_optional(w, "store", SLICE_NONE);
         return;
     }
-    store_stats_get(store, &s);
-    PUT_FIGURES(w, "store", {"entries", s.entries}, {"bytes", s.bytes}, {"queued", s.queued},
-                {"dropped", s.dropped}, {"failures", s.failures});
+    store_stats_get(a->sources.store, &s);
+    json_key(w, SLICE("store"));
+    json_object_begin(w);
+    put_shared(w, a);
+    admin_put_number(w, "entries", s.entries);
+    admin_put_number(w, "bytes", s.bytes);
+    admin_put_number(w, "queued", s.queued);
+    admin_put_number(w, "dropped", s.dropped);
+    admin_put_number(w, "failures", s.failures);
+    json_object_end(w);
 }
 
 static void put_ledger(struct json_writer *w, const struct ledger *ledger) {
@@ -117,7 +124,7 @@ void serve_status(struct admin *a, struct http_request *request) {
     put_limits(&w, a);
     put_flights(&w, a->sources.flights);
     put_cache(&w, a->sources.cache);
-    put_store(&w, a->sources.store);
+    put_store(&w, a);
     put_ledger(&w, a->sources.ledger);
     json_object_end(&w);
     admin_reply_json(request, &out);

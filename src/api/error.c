@@ -34,6 +34,7 @@ static const struct api_error_info errors[API_ERROR_COUNT] = {
     [API_ERROR_UPSTREAM_TIMEOUT] = {"upstream_timeout", "upstream_error", 504, true},
     [API_ERROR_ALL_MODELS_FAILED] = {"all_models_failed", "upstream_error", 502, true},
     [API_ERROR_SHUTTING_DOWN] = {"shutting_down", "server_error", 503, true},
+    [API_ERROR_STORE_UNAVAILABLE] = {"store_unavailable", "server_error", 503, true},
     [API_ERROR_INTERNAL] = {"internal_error", "server_error", 500, true},
 };
 

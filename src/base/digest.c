@@ -99,6 +99,10 @@ void digest_hex(const uint8_t *bytes, size_t len, char *out) {
     out[2 * len] = '\0';
 }
 
+void digest_sha1(struct slice s, uint8_t out[DIGEST_SHA1_LEN]) {
+    must(EVP_Digest(s.ptr, s.len, out, NULL, EVP_sha1(), NULL));
+}
+
 static int hex_value(char c) {
     if (c >= '0' && c <= '9')
         return c - '0';

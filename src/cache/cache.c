@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "memory.h"
+#include "purges.h"
 
 enum {
     SHARDS_MAX = 16, // a lock is held for about 100 ns: few loops meet on one of these
@@ -27,6 +28,7 @@ struct cache {
     size_t shard_count; // a power of two
     struct store *store;
     const char *space;
+    struct purges *purges; // NULL: answers are not purged by tags
     int64_t max_entry_option;
     _Atomic size_t max_entry_bytes;
 };
@@ -54,6 +56,29 @@ static void clear_memory(void *cache) {
     }
 }
 
+static struct shard *shard_of(struct cache *c, const struct cache_key *key) {
+    return &c->shards[key->bytes[DIGEST_LEN - 1] & (c->shard_count - 1)];
+}
+
+static void remove_from_shard(struct cache *c, const struct cache_key *key) {
+    struct shard *s = shard_of(c, key);
+    pthread_mutex_lock(&s->lock);
+    s->removals++;
+    struct cache_entry *e = memory_find(&s->memory, key);
+    if (e != NULL)
+        memory_remove(&s->memory, e);
+    pthread_mutex_unlock(&s->lock);
+}
+
+// Another instance has bought it anew, or removed it.
+static void drop_from_memory(void *cache, struct slice bytes) {
+    struct cache_key key;
+    if (bytes.len != sizeof key.bytes)
+        return;
+    memcpy(key.bytes, bytes.ptr, bytes.len);
+    remove_from_shard(cache, &key);
+}
+
 struct cache *cache_new(const struct cache_options *options) {
     struct cache *c = base_calloc(1, sizeof *c);
     c->store = options->store;
@@ -69,8 +94,10 @@ struct cache *cache_new(const struct cache_options *options) {
         pthread_mutex_init(&c->shards[i].lock, NULL);
         memory_init(&c->shards[i].memory, (size_t)options->memory_bytes / c->shard_count);
     }
+    if (options->has_purges)
+        c->purges = purges_new(c->store);
     if (c->store != NULL)
-        store_watch(c->store, c->space, clear_memory, c);
+        store_watch(c->store, c->space, clear_memory, drop_from_memory, c);
     return c;
 }
 
@@ -84,11 +111,8 @@ void cache_free(struct cache *c) {
         pthread_mutex_destroy(&c->shards[i].lock);
     }
     free(c->shards);
+    purges_free(c->purges);
     free(c);
-}
-
-static struct shard *shard_of(struct cache *c, const struct cache_key *key) {
-    return &c->shards[key->bytes[DIGEST_LEN - 1] & (c->shard_count - 1)];
 }
 
 // The number of shards stays: entries would have to move between locks.
@@ -101,6 +125,20 @@ void cache_resize(struct cache *c, int64_t memory_bytes) {
     }
 }
 
+// Each entry is held against the marks once after each purge. Under the lock of its
+// shard, or before anybody else has it.
+static bool is_purged(const struct cache *c, struct cache_entry *e) {
+    if (c->purges == NULL)
+        return false;
+    uint64_t version = purges_version(c->purges);
+    if (e->checked == version)
+        return false;
+    if (!purges_allow(c->purges, &e->key, &e->answer))
+        return true;
+    e->checked = version;
+    return false;
+}
+
 struct cache_entry *cache_peek(struct cache *c, const struct cache_key *key, int64_t now_ms) {
     struct shard *s = shard_of(c, key);
     pthread_mutex_lock(&s->lock);
@@ -108,6 +146,10 @@ struct cache_entry *cache_peek(struct cache *c, const struct cache_key *key, int
     struct cache_entry *e = memory_find(&s->memory, key);
     if (e != NULL && e->answer.expires_ms <= now_ms) {
         memory_remove(&s->memory, e);
+        e = NULL;
+    } else if (e != NULL && is_purged(c, e)) {
+        memory_remove(&s->memory, e);
+        s->memory.purged++;
         e = NULL;
     }
     if (e != NULL) {
@@ -122,13 +164,7 @@ struct cache_entry *cache_peek(struct cache *c, const struct cache_key *key, int
 }
 
 static void take_out(struct cache *c, const struct cache_key *key) {
-    struct shard *s = shard_of(c, key);
-    pthread_mutex_lock(&s->lock);
-    s->removals++;
-    struct cache_entry *e = memory_find(&s->memory, key);
-    if (e != NULL)
-        memory_remove(&s->memory, e);
-    pthread_mutex_unlock(&s->lock);
+    remove_from_shard(c, key);
     if (c->store != NULL)
         store_delete(c->store, c->space, slice_make(key->bytes, DIGEST_LEN));
 }
@@ -139,6 +175,9 @@ void cache_insert(struct cache *c, const struct cache_key *key, const struct cac
         return;
     }
     struct shard *s = shard_of(c, key);
+    // It was asked for before the purge; what stands there may have been asked for since.
+    if (c->purges != NULL && !purges_allow(c->purges, key, answer))
+        return;
     struct cache_entry *e = entry_new(key, answer); // copied before the lock
     pthread_mutex_lock(&s->lock);
     memory_insert(&s->memory, e);
@@ -157,9 +196,40 @@ void cache_remove(struct cache *c, const struct cache_key *key) {
 }
 
 void cache_purge(struct cache *c) {
+    static const struct cache_purge_tags all;
+    if (c->purges != NULL) // what is being bought, too
+        purges_order(c->purges, &all);
     clear_memory(c);
     if (c->store != NULL)
         store_delete_space(c->store, c->space);
+}
+
+void cache_purge_by(struct cache *c, const struct cache_purge_tags *tags) {
+    static const struct cache_purge_tags all;
+    if (memcmp(tags, &all, sizeof all) == 0)
+        cache_purge(c);
+    else if (c->purges != NULL)
+        purges_order(c->purges, tags);
+}
+
+struct cache_birth cache_birth_now(const struct cache *c) {
+    return c->purges != NULL ? purges_birth(c->purges) : (struct cache_birth){0};
+}
+
+void cache_share_purges(struct cache *c, struct store_client *client, struct event_base *loop) {
+    if (c->purges != NULL)
+        purges_share(c->purges, client, loop);
+}
+
+void cache_unshare_purges(struct cache *c) {
+    if (c->purges != NULL)
+        purges_unshare(c->purges);
+}
+
+void cache_purges_get(struct cache *c, struct cache_purges_view *out) {
+    *out = (struct cache_purges_view){0};
+    if (c->purges != NULL)
+        purges_view(c->purges, out);
 }
 
 void cache_stats_get(const struct cache *c, struct cache_stats *out) {
@@ -173,6 +243,7 @@ void cache_stats_get(const struct cache *c, struct cache_stats *out) {
         out->misses += s->misses;
         out->insertions += s->memory.insertions;
         out->evictions += s->memory.evictions;
+        out->purged += s->memory.purged;
         pthread_mutex_unlock(&s->lock);
     }
 }
@@ -191,12 +262,16 @@ static void fill_memory(const struct cache_lookup *l, struct cache_entry *e) {
     pthread_mutex_unlock(&s->lock);
 }
 
+static bool is_unusable(const struct cache *c, struct cache_entry *e) {
+    return c->purges != NULL && (purges_are_unknown(c->purges) || is_purged(c, e));
+}
+
 static void on_stored(void *arg, enum store_status status, struct slice value, int64_t expires_ms) {
     (void)expires_ms; // the entry's own is the same, and checksummed
     struct cache_lookup *l = arg;
     struct cache_entry *e = status == STORE_OK ? entry_decode(&l->key, value) : NULL;
     // By the clock and not by when the look-up began: the store may be slow.
-    if (e != NULL && e->answer.expires_ms <= clock_wall_ms()) {
+    if (e != NULL && (e->answer.expires_ms <= clock_wall_ms() || is_unusable(l->cache, e))) {
         cache_entry_release(e);
         e = NULL;
     }

@@ -1,8 +1,8 @@
 // Entries: making, sharing, and their form in the store.
 //
 // In the store an entry is a magic word with the version, the numbers of the
-// answer (64 bits each, little-endian), its fingerprint, the strings, and a
-// checksum. A change of what is listed here takes a new version: entries of an
+// answer and its tags (64 bits each, little-endian), its fingerprint, the strings,
+// and a checksum. A change of what is listed here takes a new version: entries of an
 // old one are then simply not there.
 #include "entry.h"
 
@@ -14,7 +14,7 @@ enum {
     // What malloc keeps beside a block and loses to rounding, about.
     BLOCK_OVERHEAD = 32,
 };
-static const char magic[8] = "FTHENT03";
+static const char magic[8] = "FTHENT04";
 
 // The strings of an answer, in the order in which they are stored.
 #define STRINGS(a)                                                                            \
@@ -38,8 +38,9 @@ enum { STRING_COUNT = 7 };
 enum { NUMBER_COUNT = 13 };
 
 enum {
-    FIXED_BYTES = sizeof magic + (4 + NUMBER_COUNT + STRING_COUNT) * NUMBER_BYTES + DIGEST_LEN +
-                  CHECK_LEN
+    TAG_COUNT = CACHE_TAG_KEY,
+    FIXED_BYTES = sizeof magic + (5 + TAG_COUNT + NUMBER_COUNT + STRING_COUNT) * NUMBER_BYTES +
+                  DIGEST_LEN + CHECK_LEN
 };
 
 // ------------------------------------------------------------------- memory
@@ -130,6 +131,9 @@ void entry_encode(const struct cache_key *key, const struct cache_answer *a, str
     put_number(out, (uint64_t)a->status);
     for (size_t i = 0; i < NUMBER_COUNT; i++)
         put_number(out, (uint64_t)*numbers[i]);
+    put_number(out, a->birth.born); // what was ordered locally is nobody else's affair
+    for (size_t i = 0; i < TAG_COUNT; i++)
+        put_number(out, a->tags[i]);
     for (size_t i = 0; i < STRING_COUNT; i++)
         put_number(out, strings[i]->len);
     buffer_append(out, slice_make(a->fingerprint, DIGEST_LEN));
@@ -172,7 +176,7 @@ struct cache_entry *entry_decode(const struct cache_key *key, struct slice bytes
     if (memcmp(check, bytes.ptr + checked.len, CHECK_LEN) != 0)
         return NULL;
     struct slice rest = slice_from(checked, sizeof magic);
-    struct cache_answer a;
+    struct cache_answer a = {0};
     uint64_t endpoint = take_number(&rest);
     if (endpoint >= API_ENDPOINT_COUNT)
         return NULL;
@@ -183,5 +187,8 @@ struct cache_entry *entry_decode(const struct cache_key *key, struct slice bytes
     int64_t *const numbers[NUMBER_COUNT] = NUMBERS(&a);
     for (size_t i = 0; i < NUMBER_COUNT; i++)
         *numbers[i] = (int64_t)take_number(&rest);
+    a.birth.born = take_number(&rest);
+    for (size_t i = 0; i < TAG_COUNT; i++)
+        a.tags[i] = take_number(&rest);
     return take_strings(rest, &a) ? entry_new(key, &a) : NULL;
 }

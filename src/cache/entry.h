@@ -23,6 +23,7 @@ struct cache_entry {
     enum entry_queue queue;
     unsigned char credit; // rounds of the main queue that it may still stay
     unsigned char weight; // credit that a use is worth
+    uint64_t checked;     // no purge up to this change of the marks was for it
     struct cache_entry *older, *newer; // in its queue
     struct cache_entry *next_in_bucket;
 };

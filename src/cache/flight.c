@@ -95,6 +95,13 @@ size_t flight_followers(const struct flight *f) {
     return followers;
 }
 
+bool flight_has_readers(const struct flight *f) {
+    lock(f);
+    bool has = f->state == SEAT_LEADING && f->purchase->readers > 0;
+    unlock(f);
+    return has;
+}
+
 // --------------------------------------------------------------- follower
 
 bool flight_read(struct flight *f, struct slice *bytes) {
@@ -197,10 +204,9 @@ static struct shard *shard_of(struct flights *all, const struct cache_key *key) 
     return &all->shards[key->bytes[0] % FLIGHT_SHARDS];
 }
 
-struct flight *flight_join(struct flights *all, const struct cache_key *key,
-                           const struct flight_member *member, enum flight_role *role) {
+static struct flight *seat_new(struct shard *s, const struct flight_member *member) {
     struct flight *f = base_calloc(1, sizeof *f);
-    struct shard *s = f->shard = shard_of(all, key);
+    f->shard = s;
     f->mail.run = on_mail;
     f->box = member->box;
     f->streams = member->streams;
@@ -209,6 +215,13 @@ struct flight *flight_join(struct flights *all, const struct cache_key *key,
     f->on = member->on;
     f->arg = member->arg;
     f->hungry = true;
+    return f;
+}
+
+struct flight *flight_join(struct flights *all, const struct cache_key *key,
+                           const struct flight_member *member, enum flight_role *role) {
+    struct shard *s = shard_of(all, key);
+    struct flight *f = seat_new(s, member);
     struct purchase *own = base_calloc(1, sizeof *own); // not under the lock; most lead
     own->key = *key;
     struct later later = {0};
@@ -228,6 +241,32 @@ struct flight *flight_join(struct flights *all, const struct cache_key *key,
     if (*role == FLIGHT_LEADER || *role == FLIGHT_FOLLOWER)
         return f;
     free(f); // never was in a purchase
+    return NULL;
+}
+
+struct flight *flight_hand_over(struct flight *f, const struct flight_member *member) {
+    struct flight *heir = seat_new(f->shard, member);
+    lock(f);
+    assert(f->state == SEAT_LEADING && f->purchase->head == NULL);
+    purchase_hand_over(f->shard, f, heir);
+    unlock(f);
+    return heir;
+}
+
+struct flight *flight_attend(struct flight *leader, const struct flight_member *member) {
+    struct flight *f = seat_new(leader->shard, member);
+    struct purchase *p = leader->purchase;
+    struct later later = {0};
+    lock(leader);
+    assert(leader->state == SEAT_LEADING);
+    bool is_early = p->state == PURCHASE_OPEN || !f->streams;
+    if (is_early)
+        purchase_follow(f->shard, p, f, &later);
+    unlock(leader);
+    later_do(&later);
+    if (is_early)
+        return f;
+    free(f); // never was in the purchase
     return NULL;
 }
 

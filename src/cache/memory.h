@@ -21,6 +21,7 @@ struct memory {
     // The latest time that was seen: what expired before it goes first.
     int64_t now_ms;
     int64_t insertions, evictions;
+    int64_t purged;
 };
 
 void memory_init(struct memory *m, size_t max_bytes);

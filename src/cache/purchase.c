@@ -103,9 +103,16 @@ static void count_keeper(struct shard *s, struct purchase *p, const struct fligh
         p->hold_bytes = s->all->options.keep_bytes;
 }
 
-static void queue_add(struct shard *s, struct purchase *p, struct flight *f) {
+static void count_follower(struct shard *s, struct purchase *p, struct flight *f) {
     f->state = SEAT_FOLLOWING;
     f->purchase = p;
+    p->followers++;
+    p->readers += f->streams;
+    count_keeper(s, p, f);
+    s->stats.followers++;
+}
+
+static void queue_add(struct shard *s, struct purchase *p, struct flight *f) {
     f->newer = NULL;
     f->older = p->newest;
     if (p->newest != NULL)
@@ -113,10 +120,18 @@ static void queue_add(struct shard *s, struct purchase *p, struct flight *f) {
     else
         p->oldest = f;
     p->newest = f;
-    p->followers++;
-    p->readers += f->streams;
-    count_keeper(s, p, f);
-    s->stats.followers++;
+    count_follower(s, p, f);
+}
+
+static void queue_add_first(struct shard *s, struct purchase *p, struct flight *f) {
+    f->older = NULL;
+    f->newer = p->oldest;
+    if (p->oldest != NULL)
+        p->oldest->older = f;
+    else
+        p->newest = f;
+    p->oldest = f;
+    count_follower(s, p, f);
 }
 
 // What becomes of the seat then is the caller's to say.
@@ -152,6 +167,14 @@ void purchase_start(struct shard *s, struct purchase *p, struct flight *leader) 
     list(s, p);
     s->stats.purchases++;
     s->stats.led++;
+}
+
+void purchase_hand_over(struct shard *s, struct flight *from, struct flight *to) {
+    struct purchase *p = from->purchase;
+    from->pending = 0; // that it was alone
+    p->keepers -= from->keeps;
+    queue_add_first(s, p, from);
+    lead(s, p, to);
 }
 
 static void tell_if_alone(struct purchase *p, struct later *l) {

@@ -111,6 +111,8 @@ void purchase_start(struct shard *s, struct purchase *p, struct flight *leader);
 // One that has landed serves the newcomer at once.
 void purchase_follow(struct shard *s, struct purchase *p, struct flight *f, struct later *l);
 void purchase_unfollow(struct shard *s, struct flight *f, struct later *l);
+// `from` leads and has published nothing; afterwards `to` does, and it follows.
+void purchase_hand_over(struct shard *s, struct flight *from, struct flight *to);
 // A seat in SEAT_SERVED was told, or is left.
 void purchase_told(struct shard *s, struct flight *f, struct later *l);
 

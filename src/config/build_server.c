@@ -161,6 +161,16 @@ static void check_redis_files(struct loader *l, cfg_t *section, const struct con
     }
 }
 
+static void check_sentinel_keys(struct loader *l, cfg_t *section, const struct config_redis *r) {
+    if (r->sentinel_user.len > 0 && r->sentinel_password.len == 0)
+        loader_error(l, loader_line(l, section, "sentinel_user"),
+                     "sentinel_user: has no sentinel_password; expected both");
+    if (r->sentinel_password.len > 0 && r->kind != CONFIG_REDIS_SENTINEL)
+        loader_warn(l, loader_line(l, section, "sentinel_password"),
+                    "sentinel_password: has no effect without sentinels; their url begins with "
+                    "redis+sentinel://");
+}
+
 static void read_redis(struct loader *l, cfg_t *section) {
     struct config_store *s = &loader_config(l)->store;
     struct config_redis *r = &s->redis;
@@ -183,7 +193,17 @@ static void read_redis(struct loader *l, cfg_t *section) {
         r->password = password;
     if (r->user.len > 0 && r->password.len == 0)
         loader_error(l, line, "url: has a user but no password; expected user:password@");
+    check_sentinel_keys(l, section, r);
     check_redis_files(l, section, r);
+}
+
+static void read_failure(struct loader *l, cfg_t *section, struct config_store_failure *f) {
+    static const char *const idempotency[] = {"refuse", "local"};
+    static const char *const budgets[] = {"closed", "open"};
+    static const char *const limits[] = {"local", "closed"};
+    f->idempotency_local = loader_choice(l, section, "idempotency", idempotency, 2, 0) == 1;
+    f->budgets_open = loader_choice(l, section, "budgets", budgets, 2, 0) == 1;
+    f->limits_closed = loader_choice(l, section, "limits", limits, 2, 0) == 1;
 }
 
 void loader_build_store(struct loader *l, cfg_t *root) {
@@ -193,6 +213,12 @@ void loader_build_store(struct loader *l, cfg_t *root) {
     loader_fill_named(l, section, "", "store", s);
     s->kind = (enum config_store_kind)loader_choice(l, section, "kind", kinds,
                                                     FARTHING_COUNT(kinds), CONFIG_STORE_EMBEDDED);
+    cfg_t *failure = cfg_getsec(section, "on_store_failure");
+    read_failure(l, failure, &s->on_failure);
+    if (s->kind != CONFIG_STORE_REDIS && loader_is_present(l, failure))
+        loader_warn(l, loader_line(l, failure, NULL),
+                    "on_store_failure: has no effect with kind = \"embedded\", which is no shared "
+                    "store");
     if (s->kind == CONFIG_STORE_REDIS)
         read_redis(l, section);
     else if (s->url.len > 0)

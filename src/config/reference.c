@@ -18,7 +18,7 @@ static void write_section(struct buffer *out, const struct spec_section *s) {
 void config_write_reference(struct buffer *out) {
     BUFFER_LITERAL(out,
                    "# routing.conf\n\n"
-                   "This page is made from the table in `src/config/spec.c` by "
+                   "This page is made from the tables in `src/config/spec_*.c` by "
                    "`scripts/update-docs`.\n\n"
                    "The syntax is libconfuse's: `section \"title\" { key = value }`, lists in braces, "
                    "comments after `#` or `//` and between `/*` and `*/`. "
@@ -28,7 +28,7 @@ void config_write_reference(struct buffer *out) {
                    "a file, beside the configuration unless the path is absolute. "
                    "`farthing -t -c FILE` checks a file.\n");
     size_t count;
-    const struct spec_section *all = spec_sections(&count);
+    const struct spec_section *const *all = spec_sections(&count);
     for (size_t i = 0; i < count; i++)
-        write_section(out, &all[i]);
+        write_section(out, all[i]);
 }

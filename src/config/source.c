@@ -233,10 +233,10 @@ static struct slice keep_word(struct reader *r) {
 // An unknown name is taken to be one: its message is about the name.
 static bool is_titled(struct slice name) {
     size_t count;
-    const struct spec_section *all = spec_sections(&count);
+    const struct spec_section *const *all = spec_sections(&count);
     for (size_t i = 0; i < count; i++)
-        if (slice_equal(slice_of(all[i].name), name))
-            return all[i].titled;
+        if (slice_equal(slice_of(all[i]->name), name))
+            return all[i]->titled;
     return true;
 }
 

@@ -1,5 +1,5 @@
-// The one table of sections and keys, from which parsing, validation, "did you
-// mean" and the documentation are made.
+// The one table of sections and keys (spec_*.c), from which parsing, validation,
+// "did you mean" and the documentation are made.
 #ifndef FARTHING_CONFIG_SPEC_H
 #define FARTHING_CONFIG_SPEC_H
 
@@ -43,7 +43,7 @@ struct spec_section {
     const char *help;
 };
 
-const struct spec_section *spec_sections(size_t *count);
+const struct spec_section *const *spec_sections(size_t *count);
 const struct spec_section *spec_section_find(const char *parent, const char *name);
 const struct spec_key *spec_key_find(const struct spec_section *section, struct slice name);
 // The nearest word of the section (keys and subsections), or NULL when nothing is near.

@@ -3,10 +3,10 @@
 
 const struct spec_section *spec_section_find(const char *parent, const char *name) {
     size_t count;
-    const struct spec_section *all = spec_sections(&count);
+    const struct spec_section *const *all = spec_sections(&count);
     for (size_t i = 0; i < count; i++)
-        if (strcmp(all[i].parent, parent) == 0 && strcmp(all[i].name, name) == 0)
-            return &all[i];
+        if (strcmp(all[i]->parent, parent) == 0 && strcmp(all[i]->name, name) == 0)
+            return all[i];
     return NULL;
 }
 
@@ -32,10 +32,10 @@ const char *spec_nearest(const struct spec_section *section, struct slice word) 
     for (size_t i = 0; section != NULL && i < section->key_count; i++)
         spec_consider(section->keys[i].name, word, &best, &distance);
     size_t count;
-    const struct spec_section *all = spec_sections(&count);
+    const struct spec_section *const *all = spec_sections(&count);
     for (size_t i = 0; i < count; i++)
-        if (strcmp(all[i].parent, inside) == 0)
-            spec_consider(all[i].name, word, &best, &distance);
+        if (strcmp(all[i]->parent, inside) == 0)
+            spec_consider(all[i]->name, word, &best, &distance);
     return best;
 }
 

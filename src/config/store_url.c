@@ -2,6 +2,8 @@
 // usual extension for sockets spell it:
 //   redis[s]://[[user][:password]@]host[:port][/database]
 //   redis+unix://[[user][:password]@]/path[?db=N]
+//   redis[s]+sentinel://[[user][:password]@]host[:port],.../master[/database]
+//   redis[s]+cluster://[[user][:password]@]host[:port],...
 // User, password and path may be percent-encoded (RFC 3986 2.1). A URL of which
 // a part would be passed over is refused: who writes it means something by it.
 #include "store_url.h"
@@ -9,7 +11,12 @@
 #include <arpa/inet.h>
 #include <sys/un.h>
 
-enum { PORT_DEFAULT = 6379, DATABASE_MAX = 65535, HOST_BYTES_MAX = 253 };
+enum {
+    PORT_DEFAULT = 6379,
+    SENTINEL_PORT_DEFAULT = 26379,
+    DATABASE_MAX = 65535,
+    HOST_BYTES_MAX = 253
+};
 
 struct url {
     struct slice scheme, user, password, host, path, query;
@@ -109,9 +116,9 @@ static bool is_name(struct slice host) {
     return true;
 }
 
-static bool read_host(struct arena *arena, struct slice host, struct config_redis *out,
-                      struct error *err) {
-    uint64_t port = PORT_DEFAULT;
+static bool read_host(struct arena *arena, struct slice host, unsigned port_default,
+                      struct config_redis_seed *out, struct error *err) {
+    uint64_t port = port_default;
     bool is_six = slice_starts_with(host, SLICE("["));
     ptrdiff_t end = is_six ? slice_find_char(host, ']') : slice_find_char(host, ':');
     size_t after = end < 0 ? host.len : (size_t)end + (is_six ? 1 : 0);
@@ -129,20 +136,75 @@ static bool read_host(struct arena *arena, struct slice host, struct config_redi
     if (rest.len > 0 && (rest.ptr[0] != ':' || !slice_to_u64(slice_from(rest, 1), &port) ||
                          port < 1 || port > 65535))
         return error_set(err, "its port is not valid; expected a number from 1 to 65535");
-    out->host = arena_copy(arena, name);
-    out->port = (unsigned)port;
+    *out = (struct config_redis_seed){arena_copy(arena, name), (unsigned)port};
     return true;
+}
+
+static bool has_no_query(const struct url *u, struct error *err) {
+    return !u->has_query ||
+           error_set(err, "what follows its ? has no meaning; the database is /N, and files "
+                          "and timeouts have keys of their own");
 }
 
 static bool read_network(struct arena *arena, const struct url *u, struct config_redis *out,
                          struct error *err) {
-    if (u->has_query)
-        return error_set(err, "what follows its ? has no meaning; the database is /N, and files "
-                              "and timeouts have keys of their own");
-    if (!read_host(arena, u->host, out, err))
+    struct config_redis_seed at;
+    if (!has_no_query(u, err) || !read_host(arena, u->host, PORT_DEFAULT, &at, err))
         return false;
+    out->host = at.host;
+    out->port = at.port;
     struct slice database = slice_from(u->path, 1);
     return database.len == 0 || read_database(database, out, err);
+}
+
+static bool read_seeds(struct arena *arena, struct slice hosts, unsigned port_default,
+                       struct config_redis *out, struct error *err) {
+    for (;;) {
+        ptrdiff_t comma = slice_find_char(hosts, ',');
+        struct slice one = slice_make(hosts.ptr, comma < 0 ? hosts.len : (size_t)comma);
+        if (out->seed_count == CONFIG_REDIS_SEEDS_MAX)
+            return error_set(err,
+                             "it has more than %d hosts; some of them are enough, the others "
+                             "are learned",
+                             (int)CONFIG_REDIS_SEEDS_MAX);
+        if (!read_host(arena, one, port_default, &out->seeds[out->seed_count], err))
+            return false;
+        out->seed_count++;
+        if (comma < 0)
+            return true;
+        hosts = slice_from(hosts, (size_t)comma + 1);
+    }
+}
+
+static bool is_master_name(struct slice name) {
+    for (size_t i = 0; i < name.len; i++) // as Sentinel's own check has it
+        if (!(name.ptr[i] >= '0' && name.ptr[i] <= '9') &&
+            !((name.ptr[i] | 32) >= 'a' && (name.ptr[i] | 32) <= 'z') &&
+            slice_find_char(SLICE(".-_"), name.ptr[i]) < 0)
+            return false;
+    return name.len > 0;
+}
+
+static bool read_sentinels(struct arena *arena, const struct url *u, struct config_redis *out,
+                           struct error *err) {
+    struct slice master = slice_from(u->path, 1);
+    struct slice database = slice_from(cut_from(&master, '/'), 1);
+    if (!has_no_query(u, err) || !read_seeds(arena, u->host, SENTINEL_PORT_DEFAULT, out, err))
+        return false;
+    if (!is_master_name(master))
+        return error_set(err, "it names no master; expected redis+sentinel://host,host/master with "
+                              "the name that the sentinels know it by");
+    out->master = arena_copy(arena, master);
+    return database.len == 0 || read_database(database, out, err);
+}
+
+static bool read_cluster(struct arena *arena, const struct url *u, struct config_redis *out,
+                         struct error *err) {
+    struct slice database = slice_from(u->path, 1);
+    if (!has_no_query(u, err) || !read_seeds(arena, u->host, PORT_DEFAULT, out, err))
+        return false;
+    return database.len == 0 || slice_equal(database, SLICE("0")) ||
+           error_set(err, "a cluster has no databases but 0; expected nothing after its hosts");
 }
 
 static bool read_socket(struct arena *arena, const struct url *u, struct config_redis *out,
@@ -161,25 +223,36 @@ static bool read_socket(struct arena *arena, const struct url *u, struct config_
     return read_database(slice_from(u->query, 3), out, err);
 }
 
+static const struct {
+    const char *name;
+    enum config_redis_kind kind;
+    bool tls;
+    bool (*read)(struct arena *arena, const struct url *u, struct config_redis *out,
+                 struct error *err);
+} schemes[] = {
+    {"redis", CONFIG_REDIS_SINGLE, false, read_network},
+    {"rediss", CONFIG_REDIS_SINGLE, true, read_network},
+    {"redis+unix", CONFIG_REDIS_SINGLE, false, read_socket},
+    {"redis+sentinel", CONFIG_REDIS_SENTINEL, false, read_sentinels},
+    {"rediss+sentinel", CONFIG_REDIS_SENTINEL, true, read_sentinels},
+    {"redis+cluster", CONFIG_REDIS_CLUSTER, false, read_cluster},
+    {"rediss+cluster", CONFIG_REDIS_CLUSTER, true, read_cluster},
+};
+
 bool config_parse_redis_url(struct arena *arena, struct slice text, struct config_redis *out,
                             struct error *err) {
     struct url u = {0};
     if (!split(arena, text, &u, err))
         return false;
-    static const char *const later[] = {"redis+sentinel", "rediss+sentinel", "redis+cluster",
-                                        "rediss+cluster"};
-    for (size_t i = 0; i < FARTHING_COUNT(later); i++)
-        if (slice_equal_nocase(u.scheme, slice_of(later[i])))
-            return error_set(err,
-                             "%s:// is not built yet in this version; expected redis://, "
-                             "rediss:// or redis+unix://",
-                             later[i]);
     out->user = u.user;
     out->password = u.password;
-    out->tls = slice_equal_nocase(u.scheme, SLICE("rediss"));
-    if (out->tls || slice_equal_nocase(u.scheme, SLICE("redis")))
-        return read_network(arena, &u, out, err);
-    if (slice_equal_nocase(u.scheme, SLICE("redis+unix")))
-        return read_socket(arena, &u, out, err);
-    return error_set(err, "its scheme is not known; expected redis://, rediss:// or redis+unix://");
+    for (size_t i = 0; i < FARTHING_COUNT(schemes); i++) {
+        if (!slice_equal_nocase(u.scheme, slice_of(schemes[i].name)))
+            continue;
+        out->kind = schemes[i].kind;
+        out->tls = schemes[i].tls;
+        return schemes[i].read(arena, &u, out, err);
+    }
+    return error_set(err, "its scheme is not known; expected redis://, rediss://, redis+unix://, "
+                          "redis+sentinel:// or redis+cluster://");
 }

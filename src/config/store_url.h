@@ -4,8 +4,8 @@
 
 #include "farthing/config.h"
 
-// Fills tls, host, port, socket_path, user, password and database of *out (in
-// `arena`). No message shows anything of the text, which may hold a password.
+// Fills what struct config_redis has from the url (in `arena`). No message
+// shows anything of the text, which may hold a password.
 bool config_parse_redis_url(struct arena *arena, struct slice url, struct config_redis *out,
                             struct error *err) FARTHING_MUST_CHECK;
 

@@ -62,13 +62,13 @@ static const struct spec_section *spec_of(cfg_t *section) {
     if (section == NULL || section->name == NULL || strcmp(section->name, "root") == 0)
         return NULL;
     size_t count;
-    const struct spec_section *all = spec_sections(&count);
+    const struct spec_section *const *all = spec_sections(&count);
     for (size_t i = 0; i < count; i++)
-        if (strcmp(all[i].name, section->name) == 0 &&
+        if (strcmp(all[i]->name, section->name) == 0 &&
             // Two sections are called cache: the one inside a route has `scope`.
             (strcmp(section->name, "cache") != 0 ||
-             has_option(section, "scope") == (all[i].parent[0] != '\0')))
-            return &all[i];
+             has_option(section, "scope") == (all[i]->parent[0] != '\0')))
+            return all[i];
     return NULL;
 }
 
@@ -179,7 +179,7 @@ static FARTHING_PRINTF(2, 0) void on_syntax_error(cfg_t *section, const char *fm
 // libconfuse's options of a section (NULL: of the file), keys and sections.
 static cfg_opt_t *make_options(struct arena *arena, const struct spec_section *own) {
     size_t section_count, count = 0;
-    const struct spec_section *all = spec_sections(&section_count);
+    const struct spec_section *const *all = spec_sections(&section_count);
     const char *inside = own != NULL ? own->name : "";
     size_t most = section_count + (own != NULL ? own->key_count : 0) + 1;
     cfg_opt_t *options = arena_calloc(arena, most * sizeof *options);
@@ -192,13 +192,13 @@ static cfg_opt_t *make_options(struct arena *arena, const struct spec_section *o
         options[count++].validcb = on_value;
     }
     for (size_t i = 0; i < section_count; i++) {
-        bool child = strcmp(all[i].parent, inside) == 0 && (own == NULL || own->parent[0] == '\0');
+        bool child = strcmp(all[i]->parent, inside) == 0 && (own == NULL || own->parent[0] == '\0');
         if (!child)
             continue;
-        cfg_opt_t *sub = make_options(arena, &all[i]);
+        cfg_opt_t *sub = make_options(arena, all[i]);
         cfg_flag_t flags =
-            all[i].titled ? CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES : CFGF_NONE;
-        cfg_opt_t section = CFG_SEC(all[i].name, sub, flags);
+            all[i]->titled ? CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES : CFGF_NONE;
+        cfg_opt_t section = CFG_SEC(all[i]->name, sub, flags);
         options[count] = section;
         options[count++].validcb = on_section_end;
     }

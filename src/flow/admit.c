@@ -78,7 +78,8 @@ static bool refuse(struct exchange *x) {
                                           [LIMITS_REASON_REQUESTS] = "requests",
                                           [LIMITS_REASON_TOKENS] = "tokens",
                                           [LIMITS_REASON_CONCURRENCY] = "concurrency",
-                                          [LIMITS_REASON_QUEUE_TIMEOUT] = "queue_timeout"};
+                                          [LIMITS_REASON_QUEUE_TIMEOUT] = "queue_timeout",
+                                          [LIMITS_REASON_STORE] = "store"};
     const struct limits_refusal *r = &x->pass.refusal;
     enum admit_kind kind = (enum admit_kind)x->admit_kinds[x->pass.refused_at];
     struct slice who = subject_of(x, kind);
@@ -100,6 +101,11 @@ static bool refuse(struct exchange *x) {
                                "%.*s may run %lld requests at once, and none ended while this one "
                                "waited.",
                                SLICE_ARG(who), (long long)r->limit);
+    case LIMITS_REASON_STORE:
+        return exchange_refuse(x, API_ERROR_STORE_UNAVAILABLE, SLICE_NONE,
+                               "The limits of %.*s are kept together with other instances, and the "
+                               "store for that does not answer.",
+                               SLICE_ARG(who));
     case LIMITS_REASON_CONCURRENCY:
     case LIMITS_REASON_NONE:
         break;
@@ -131,13 +137,32 @@ void admit_leave(struct exchange *x) {
     x->queue_ms += x->pass.queue_ms;
 }
 
+// Its run's part on other instances is known now, or cannot be.
+static void on_run_known(void *arg) {
+    struct exchange *x = arg;
+    exchange_enter(x);
+    exchange_resume_after_admit(x);
+    exchange_leave(x);
+}
+
+// False: it waits for what other instances say of its run.
+static bool knows_its_run(struct exchange *x) {
+    struct flow *f = x->flow;
+    if (x->attributes.run.len == 0 ||
+        !run_ask(f->shared.runs, f->store, &x->run, x->tenant->name, x->attributes.run,
+                 &x->tenant->run, on_run_known, x))
+        return true;
+    exchange_go(x, EXCHANGE_QUEUED);
+    return false;
+}
+
 static void on_wait_over(void *arg, enum limits_verdict verdict) {
     struct exchange *x = arg;
     exchange_enter(x);
     note_wait(x);
     if (verdict != LIMITS_GRANTED)
         (void)refuse(x);
-    else if (identify_unblocked(x)) // blocked while it waited?
+    else if (identify_unblocked(x) && knows_its_run(x)) // blocked while it waited?
         exchange_resume_after_admit(x);
     exchange_leave(x);
 }
@@ -183,7 +208,7 @@ bool station_admit(struct exchange *x) {
     unsigned count = collect_asks(x, asks);
     switch (limits_pass_admit(x->flow->limits, &x->pass, asks, count, on_wait_over, x)) {
     case LIMITS_GRANTED:
-        return true;
+        return knows_its_run(x);
     case LIMITS_QUEUED:
         exchange_go(x, EXCHANGE_QUEUED);
         return false;

@@ -22,6 +22,7 @@
 #include "farthing/provider.h"
 #include "farthing/route.h"
 #include "farthing/runs.h"
+#include "farthing/share.h"
 #include "farthing/tenant.h"
 
 enum { EXCHANGE_CANDIDATES_MAX = 16, EXCHANGE_ATTEMPTS_MAX = 16 };
@@ -33,7 +34,7 @@ enum exchange_state {
     EXCHANGE_RECALLING, // waits for the store's answer
     EXCHANGE_FOLLOWING, // waits for somebody else's purchase of the same
     EXCHANGE_CLASSIFYING, // waits for its text's vector, some milliseconds
-    EXCHANGE_RESERVING, // waits until what budgets granted is safe on disk
+    EXCHANGE_RESERVING, // waits until what budgets granted is safe, or the shared store has granted it
     EXCHANGE_BUYING,    // an attempt runs
     EXCHANGE_PAUSING,   // waits before the next attempt
     EXCHANGE_STREAMING, // an attempt runs and its bytes flow to the client
@@ -71,6 +72,7 @@ struct flow {
     unsigned unestimated; // requests since the last that was estimated only to learn from it
     struct mailbox *mailbox; // the loop's
     struct store_client *store;
+    struct share *share; // what instances do together; NULL: the store is this one's alone
     const struct config *config;
     struct prices *prices;
     struct tenant_directory *tenants;
@@ -87,6 +89,18 @@ struct flow {
 struct attributes {
     struct slice feature, prompt_version, user, corpus_version, run, step;
     struct slice route, tier, quality, cache, cache_ttl, max_cost, deadline_ms, priority;
+};
+
+// What it asks of other instances, and looks for meanwhile; ask.c.
+struct ask {
+    struct share_purchase *purchase; // asked for, or ours
+    struct share_key *key;           // asked for, or held
+    enum share_word word;
+    enum share_standing standing;
+    struct cache_lookup *looks[2];
+    struct cache_entry *found[2];
+    unsigned due; // answers that are still to come, before
+    void (*decide)(struct exchange *x);
 };
 
 // Of an exchange that Farthing starts itself, beside a client's.
@@ -128,6 +142,7 @@ struct exchange {
     bool cacheable;
     int64_t cache_ttl_ms;
     struct cache_key key;
+    struct cache_birth birth; // of what it may buy
     struct cache_key asked_digest; // what is asked, without what the file changes in it
     bool has_digest; // these two are known; also where nothing is cached
     int64_t deadline_ms; // clock_mono_ms, 0: none
@@ -151,6 +166,8 @@ struct exchange {
     enum idempotency_standing standing;
     bool same_form; // the purchase's stream is what this client asked for
     int looks; // into the finished records
+
+    struct ask ask; // of other instances
 
     // join: a seat in a purchase that may be shared, until the row is written
     struct flight *flight;
@@ -206,6 +223,7 @@ struct exchange {
     size_t passed_over; // attempts that were none: the breaker was open
     bool run_counted; // this attempt's tokens are among its run's
     struct budget_reservation reservation;
+    unsigned less_asked; // how often less was asked of the budgets
     config_pico reserved;  // for the row
     bool lowered_by_money; // its output cap: an answer that this cut is nobody else's
     config_pico remaining; // in the budgets that apply; CONFIG_UNSET: none, or not known
@@ -393,10 +411,18 @@ void repeat_record(struct exchange *x, const struct cache_answer *answer, int st
 void repeat_remember(struct exchange *x, const struct cache_answer *answer);
 bool repeat_is_of_retry(const struct exchange *x, int64_t created_ms);
 void repeat_release(struct exchange *x);
+// A finished record, or (422) one of another request; takes over the entry.
+void repeat_serve(struct exchange *x, struct cache_entry *entry);
+bool repeat_refuse_mismatch(struct exchange *x);
+// Holders of the key elsewhere buy under this.
+void repeat_take_purchase(struct exchange *x, const struct cache_key *purchase);
 // May the tenant use this route? NULL: what no route fits; normalize.c.
 bool normalize_permits(const struct config_tenant *tenant, const struct config_route *route);
 // Many clients stand behind this tenant's name, each with a provider key of its own; normalize.c.
 bool normalize_tenant_is_shared(const struct exchange *x);
+// What an answer to it belongs to, and may be purged by; normalize.c.
+void normalize_tag(const struct exchange *x, struct cache_answer *answer);
+struct slice normalize_key_text(const struct exchange *x); // of its cache key
 void recall_go_on(struct exchange *x); // recall.c: the exact cache, and what follows it
 void join_go_on(struct exchange *x);   // join.c: with its seat
 // The run's caps allow one more attempt; else refused_by says why not; reserve.c.
@@ -462,7 +488,20 @@ bool join_is_needed(const struct exchange *x); // others wait for this purchase
 // Only who has its key, or a retry of it, can share its purchase.
 bool join_is_for_one_sender(const struct exchange *x);
 void join_drained(struct exchange *x);         // the client takes more
+void join_serve_kept(struct exchange *x, struct cache_entry *entry); // of the cache; takes it over
+void join_be_led(struct exchange *x); // it has led, and follows now
 void join_leave(struct exchange *x);           // a leader that gave nothing has failed
+
+// ------------------------------------------------------- other instances, ask.c
+
+// A leader goes on to buy, unless another instance does, or it is found meanwhile.
+void ask_before_buying(struct exchange *x, const struct cache_key *key, bool streams);
+// Holds the key, looks for its record, and goes on to recall_go_on.
+void ask_for_key(struct exchange *x);
+// Its purchase is over, and nobody else has been told yet.
+void ask_finish(struct exchange *x, enum flight_end end, const struct cache_answer *answer);
+void ask_leave(struct exchange *x); // waits for no answer any more
+void ask_release_key(struct exchange *x);
 
 // -------------------------------------------------------------------- others
 

@@ -12,8 +12,11 @@ struct flow *flow_new(struct event_base *loop, struct mailbox *mailbox, const st
     f->shared = *shared;
     f->upstream = upstream_new(loop, shared->upstream);
     f->mailbox = mailbox;
-    f->limits = limits_loop_new(shared->limits, loop);
     f->store = shared->store != NULL ? store_client_new(shared->store, loop) : NULL;
+    f->limits = limits_loop_new(shared->limits, loop);
+    limits_loop_share(f->limits, f->store);
+    if (store_is_shared(shared->store))
+        f->share = share_new(loop, mailbox, shared->store, f->store);
     f->budgets = budgets_loop_new(shared->budgets, loop, f->store);
     f->breakers = breakers_loop_new(shared->breakers);
     f->retry_budgets = retry_budgets_loop_new(shared->retry_budgets);
@@ -56,6 +59,17 @@ static void reply_text(struct http_request *request, int status, struct slice te
     http_reply(request, status, &type, 1, text);
 }
 
+// Ready also without the shared store, as the admin address says it.
+static void reply_ready(const struct flow *f, struct http_request *request) {
+    const struct store *store = f->shared.store;
+    if (f->draining)
+        reply_text(request, 503, SLICE("draining\n"));
+    else if (store_is_shared(store) && !store_is_up(store))
+        reply_text(request, 200, SLICE("ready\nthe shared store is away\n"));
+    else
+        reply_text(request, 200, SLICE("ready\n"));
+}
+
 // Health is for load balancers: no key, no row.
 static bool answer_probe(struct flow *f, struct http_request *request) {
     struct slice path = http_request_path(request), method = http_request_method(request);
@@ -68,7 +82,7 @@ static bool answer_probe(struct flow *f, struct http_request *request) {
     if (reads && slice_equal(path, SLICE("/healthz")))
         reply_text(request, 200, SLICE("ok\n"));
     else if (reads && slice_equal(path, SLICE("/readyz")))
-        reply_text(request, f->draining ? 503 : 200, f->draining ? SLICE("draining\n") : SLICE("ready\n"));
+        reply_ready(f, request);
     else
         return false;
     return true;
@@ -118,6 +132,7 @@ void flow_free(struct flow *f) {
     if (f == NULL)
         return;
     exchange_end_all(f); // purchases that outlive their clients
+    share_free(f->share);
     limits_loop_free(f->limits);
     budgets_loop_free(f->budgets);
     breakers_loop_free(f->breakers);

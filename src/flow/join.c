@@ -1,7 +1,8 @@
 // Station 5, recall, its second half: is this answer being bought right now?
 // Identical requests in flight are one purchase, across all loops (flight.h):
 // the first buys and publishes, the others follow. What a follower gets is its
-// own exchange all the same, with its own row, limits and deadline.
+// own exchange all the same, with its own row, limits and deadline. Where instances
+// share a store, who would lead asks the others first (ask.c).
 //
 // A stream is followed live where it is what the follower asked for byte for
 // byte: the events without the usage event. Whoever wants anything else of the
@@ -20,12 +21,16 @@ static bool serve_if_kept_meanwhile(struct exchange *x) {
     struct cache_entry *entry = cache_peek(x->flow->shared.cache, &x->key, clock_wall_ms());
     if (entry == NULL)
         return false;
+    join_serve_kept(x, entry);
+    return true;
+}
+
+void join_serve_kept(struct exchange *x, struct cache_entry *entry) {
     repeat_record(x, cache_entry_answer(entry), 200);
     join_leave(x);
     x->hit = entry;
     x->lever = LEDGER_SAVED_CACHE;
     reply_from_cache(x);
-    return true;
 }
 
 // Who claims a key buys as a leader only.
@@ -198,12 +203,19 @@ static void on_finish(void *arg, enum flight_end end, int status, struct cache_e
     exchange_leave(x);
 }
 
-// Nobody buys it any more, or nobody did: it is for this one to do.
+static bool choose_seat(const struct exchange *x, struct cache_key *key,
+                        struct flight_member *member);
+
+// Nobody in this instance buys it any more, or nobody did: it is for this one to do.
 static void lead(struct exchange *x) {
-    if (repeat_must_look_again(x))
+    struct flight_member member = {0};
+    struct cache_key key;
+    if (repeat_must_look_again(x)) {
         repeat_look(x);
-    else if (!serve_if_kept_meanwhile(x))
-        exchange_resume_after_recall(x);
+    } else if (!serve_if_kept_meanwhile(x)) {
+        (void)choose_seat(x, &key, &member);
+        ask_before_buying(x, &key, member.streams);
+    }
 }
 
 static void on_promote(void *arg) {
@@ -271,14 +283,18 @@ bool station_join(struct exchange *x) {
         return refuse_full(x);
     if (role == FLIGHT_ALONE)
         return true;
-    if (repeat_must_look_again(x)) {
-        repeat_look(x);
-        return false;
-    }
     if (x->leads)
-        return !serve_if_kept_meanwhile(x);
-    follow(x);
+        lead(x);
+    else if (repeat_must_look_again(x))
+        repeat_look(x);
+    else
+        follow(x);
     return false;
+}
+
+void join_be_led(struct exchange *x) {
+    x->leads = false;
+    follow(x);
 }
 
 void join_go_on(struct exchange *x) {
@@ -310,6 +326,7 @@ void join_give(struct exchange *x, enum flight_end end, const struct cache_answe
     if (!x->leads || x->flight_over)
         return;
     x->flight_over = true;
+    ask_finish(x, end, answer);
     flight_finish(x->flight, end, x->status, answer);
 }
 
@@ -330,6 +347,7 @@ bool join_is_needed(const struct exchange *x) {
 }
 
 void join_leave(struct exchange *x) {
+    ask_leave(x);
     if (x->flight == NULL)
         return;
     if (x->leads && !x->flight_over) {

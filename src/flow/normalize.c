@@ -249,6 +249,26 @@ static bool compute_key(struct exchange *x) {
     return true;
 }
 
+void normalize_tag(const struct exchange *x, struct cache_answer *answer) {
+    const struct attributes *a = &x->attributes;
+    const struct slice values[CACHE_TAG_KEY] = {
+        [CACHE_TAG_TENANT] = x->tenant->name,
+        [CACHE_TAG_FEATURE] = a->feature,
+        [CACHE_TAG_PROMPT_VERSION] = a->prompt_version,
+        [CACHE_TAG_CORPUS_VERSION] = a->corpus_version,
+        [CACHE_TAG_ROUTE] = x->route != NULL ? x->route->name : SLICE_NONE,
+    };
+    answer->birth = x->birth;
+    for (unsigned kind = 0; kind < CACHE_TAG_KEY; kind++)
+        answer->tags[kind] = cache_tag_of((enum cache_tag)kind, values[kind]);
+}
+
+struct slice normalize_key_text(const struct exchange *x) {
+    char *text = arena_alloc(x->arena, 2 * DIGEST_LEN + 1);
+    digest_hex(x->key.bytes, DIGEST_LEN, text);
+    return slice_make(text, 2 * DIGEST_LEN);
+}
+
 // The route's, where the client's is not sooner.
 static void bound_deadline(struct exchange *x, int64_t ms) {
     int64_t until = (int64_t)clock_mono_ms() + ms;
@@ -273,6 +293,8 @@ bool station_normalize(struct exchange *x) {
         return false;
     }
     x->cacheable = x->cache_mode != CACHE_BYPASS && may_be_kept(x);
+    if (x->cacheable)
+        x->birth = cache_birth_now(x->flow->shared.cache);
     choose_ttl(x);
     if (!repeat_read(x))
         return false;

@@ -131,7 +131,9 @@ static void put_item(struct text *t, bool first, const char *name, const char *f
 
 static bool refused_by_limits(const struct exchange *x) {
     return x->error == API_ERROR_RATE_LIMITED || x->error == API_ERROR_CONCURRENCY_LIMITED ||
-           x->error == API_ERROR_QUEUE_TIMEOUT;
+           x->error == API_ERROR_QUEUE_TIMEOUT ||
+           (x->error == API_ERROR_STORE_UNAVAILABLE &&
+            x->pass.refusal.reason == LIMITS_REASON_STORE);
 }
 
 static void add_retry(struct headers *h, struct text *t, int64_t wait_ms) {

@@ -178,8 +178,10 @@ void remember(struct exchange *x, struct slice whole_answer) {
     struct cache_answer for_others = answer;
     for_others.body = without_sender(x, whole_answer);
     bool all_of_it = !x->lowered_by_money || !was_cut(x); // others' budgets may bear the whole
-    if (x->cacheable && x->judged_whole && all_of_it)
+    if (x->cacheable && x->judged_whole && all_of_it) {
+        normalize_tag(x, &for_others);
         cache_insert(x->flow->shared.cache, &x->key, &for_others);
+    }
     if (join_is_for_one_sender(x))
         join_give(x, FLIGHT_DONE, &answer);
     else if (x->judged_whole)

@@ -87,7 +87,7 @@ static void take_fingerprint(struct exchange *x) {
 
 // ------------------------------------------------------------------- results
 
-static bool refuse_mismatch(struct exchange *x) {
+bool repeat_refuse_mismatch(struct exchange *x) {
     return exchange_refuse(x, API_ERROR_IDEMPOTENCY_MISMATCH, SLICE("Idempotency-Key"),
                            "This Idempotency-Key was used for another request; a key stands for "
                            "one request only.");
@@ -105,12 +105,12 @@ static void reply_recorded_error(struct exchange *x, const struct cache_answer *
     station_record(x);
 }
 
-// Takes over the entry. False: it is of another request.
-static bool serve_record(struct exchange *x, struct cache_entry *entry) {
+void repeat_serve(struct exchange *x, struct cache_entry *entry) {
     const struct cache_answer *kept = cache_entry_answer(entry);
     if (memcmp(kept->fingerprint, x->fingerprint.bytes, DIGEST_LEN) != 0) {
         cache_entry_release(entry);
-        return refuse_mismatch(x);
+        (void)repeat_refuse_mismatch(x);
+        return;
     }
     join_leave(x);
     x->hit = entry;
@@ -119,12 +119,11 @@ static bool serve_record(struct exchange *x, struct cache_entry *entry) {
         reply_recorded_error(x, kept);
     else
         reply_from_cache(x);
-    return false;
 }
 
 static void no_record(struct exchange *x) {
     if (x->claim == NULL)
-        (void)refuse_mismatch(x); // others hold the key, and asked something else
+        (void)repeat_refuse_mismatch(x); // others hold the key, and asked something else
     else if (x->flight != NULL)
         join_go_on(x);
     else
@@ -136,7 +135,7 @@ static void on_record(void *arg, struct cache_entry *entry) {
     exchange_enter(x);
     x->lookup = NULL;
     if (entry != NULL)
-        (void)serve_record(x, entry);
+        repeat_serve(x, entry);
     else
         no_record(x);
     exchange_leave(x);
@@ -149,7 +148,7 @@ void repeat_look(struct exchange *x) {
     x->looks++;
     struct cache_entry *entry = cache_peek(x->flow->shared.records, &key, now);
     if (entry != NULL) {
-        (void)serve_record(x, entry);
+        repeat_serve(x, entry);
         return;
     }
     x->lookup =
@@ -173,7 +172,16 @@ void repeat_claim(struct exchange *x) {
     x->standing = idempotency_claim(x->flow->shared.claims, &x->record_name, &x->fingerprint,
                                     &x->purchase, &x->claim);
     x->same_form = memcmp(own.bytes, x->purchase.bytes, DIGEST_LEN) == 0;
-    repeat_look(x);
+    if (x->claim != NULL && x->flow->share != NULL)
+        ask_for_key(x);
+    else
+        repeat_look(x);
+}
+
+void repeat_take_purchase(struct exchange *x, const struct cache_key *purchase) {
+    choose_purchase(x);
+    x->same_form = memcmp(x->purchase.bytes, purchase->bytes, DIGEST_LEN) == 0;
+    memcpy(x->purchase.bytes, purchase->bytes, DIGEST_LEN);
 }
 
 bool repeat_serve_recent(struct exchange *x) {
@@ -227,6 +235,7 @@ bool repeat_is_of_retry(const struct exchange *x, int64_t created_ms) {
 }
 
 void repeat_release(struct exchange *x) {
+    ask_release_key(x);
     if (x->claim != NULL)
         idempotency_release(x->claim);
     x->claim = NULL;

@@ -42,6 +42,8 @@ size_t reply_headers(struct exchange *x, struct api_header out[REPLY_HEADERS_MAX
     size_t count = 0;
     add(out, &count, SLICE("x-farthing-request-id"), x->id);
     add(out, &count, SLICE("x-farthing-cache"), record_cache_word(x));
+    if (x->cacheable && x->has_digest)
+        add(out, &count, SLICE("x-farthing-cache-key"), normalize_key_text(x));
     if (x->route != NULL)
         add(out, &count, SLICE("x-farthing-route"), x->route->name);
     add(out, &count, SLICE("x-farthing-tier"), tier_name(x));
@@ -69,8 +71,8 @@ size_t reply_headers(struct exchange *x, struct api_header out[REPLY_HEADERS_MAX
         add(out, &count, SLICE("x-farthing-trimmed-tokens"),
             arena_printf(x->arena, "%lld", (long long)x->trimmed_tokens));
     }
-    // What is Farthing's own word and may pass: a provider that is down, a restart.
-    bool may_pass = x->error == API_ERROR_SHUTTING_DOWN ||
+    // What is Farthing's own word and may pass: a provider or a store that is down, a restart.
+    bool may_pass = x->error == API_ERROR_SHUTTING_DOWN || x->error == API_ERROR_STORE_UNAVAILABLE ||
                     ((x->error == API_ERROR_UPSTREAM_ERROR || x->error == API_ERROR_UPSTREAM_TIMEOUT) &&
                      x->reply_status >= 500);
     if (x->wait_s > 0)

@@ -13,6 +13,8 @@ enum {
     UNSAID_OUTPUT_TOKENS = 16384, // where neither request, file nor model says a cap
     UNSAID_WINDOW_TOKENS = 128000, // of a model whose context_window is not said
     LEAST_OUTPUT_TOKENS = 16,     // below it a lowered cap is no answer
+    LESS_ASKED_MAX = 3,           // what is left may change while it is asked for
+    UNAVAILABLE_WAIT_S = 1,       // until the shared store may be back
 };
 
 // One pico-USD: passes while anything is left.
@@ -159,12 +161,25 @@ static bool refuse_ceiling(struct exchange *x, const struct worst_case *w, confi
                            (long long)times(output_of_one(x), x->asked.n), SLICE_ARG(advice));
 }
 
+// No more than is leased already may be spent while the instances cannot agree.
+static bool refuse_without_store(struct exchange *x, const struct budget_view *b) {
+    x->ended_by = ENDED_BY_BUDGET;
+    x->refused_by = SLICE("store");
+    x->wait_s = UNAVAILABLE_WAIT_S;
+    return exchange_refuse(x, API_ERROR_STORE_UNAVAILABLE, SLICE_NONE,
+                           "The shared store that keeps the budget \"%.*s\" of tenant %.*s cannot be "
+                           "asked now, so that this request cannot be paid for; try again.",
+                           SLICE_ARG(b->budget), SLICE_ARG(b->tenant));
+}
+
 // `w` is NULL where there is no worst case.
 static bool refuse_budget(struct exchange *x, const struct budget_refusal *r,
                           const struct worst_case *w) {
     const struct budget_view *b = &r->budget;
     bool of_run = slice_equal(b->budget, SLICE("run"));
     struct slice advice = SLICE("");
+    if (r->unavailable)
+        return refuse_without_store(x, b);
     int64_t fits = w != NULL ? cap_within(x, w, r->fits) : 0;
     if (b->frozen)
         advice = SLICE(" It is frozen by an operator.");
@@ -250,13 +265,7 @@ bool reserve_attempt(struct exchange *x) {
 
 // --------------------------------------------------------------------- reserving
 
-static void on_ready(void *arg) {
-    struct exchange *x = arg;
-    exchange_enter(x);
-    if (x->state == EXCHANGE_RESERVING)
-        (void)station_dispatch(x);
-    exchange_leave(x);
-}
+static budget_ready on_ready;
 
 // `w` is NULL where there is no worst case: then it passes while anything is left.
 static enum budget_verdict ask(struct exchange *x, const struct worst_case *w, int64_t output,
@@ -280,10 +289,9 @@ static void lower_for_this_one(struct exchange *x, int64_t cap) {
 // change while it is asked for, so more than once.
 static enum budget_verdict ask_for_less(struct exchange *x, const struct worst_case *w,
                                         struct budget_refusal *refusal) {
-    enum { TRIES = 3 };
     enum budget_verdict verdict = BUDGET_REFUSED;
-    for (int i = 0; i < TRIES && verdict == BUDGET_REFUSED; i++) {
-        int64_t cap = cap_within(x, w, refusal->fits);
+    while (x->less_asked++ < LESS_ASKED_MAX && verdict == BUDGET_REFUSED) {
+        int64_t cap = refusal->unavailable ? 0 : cap_within(x, w, refusal->fits);
         if (cap == 0)
             return BUDGET_REFUSED;
         verdict = ask(x, w, cap, refusal);
@@ -310,12 +318,20 @@ static bool within_ceiling(struct exchange *x, const struct worst_case *w) {
     return true;
 }
 
+// True: granted, or asked for.
+static bool less_or_refuse(struct exchange *x, const struct worst_case *w,
+                           struct budget_refusal *refusal) {
+    enum budget_verdict verdict = BUDGET_REFUSED;
+    if (w != NULL && may_lower(x) && !refusal->budget.frozen)
+        verdict = ask_for_less(x, w, refusal);
+    return verdict != BUDGET_REFUSED || refuse_budget(x, refusal, w);
+}
+
 static bool reserve_in_budgets(struct exchange *x, const struct worst_case *w) {
     struct budget_refusal refusal;
+    x->less_asked = 0;
     enum budget_verdict verdict = ask(x, w, output_of_one(x), &refusal);
-    if (verdict == BUDGET_REFUSED && w != NULL && may_lower(x) && !refusal.budget.frozen)
-        verdict = ask_for_less(x, w, &refusal);
-    return verdict != BUDGET_REFUSED || refuse_budget(x, &refusal, w);
+    return verdict != BUDGET_REFUSED || less_or_refuse(x, w, &refusal);
 }
 
 static bool reserve_money(struct exchange *x) {
@@ -332,18 +348,42 @@ static bool reserve_money(struct exchange *x) {
     return !budgets || reserve_in_budgets(x, w);
 }
 
-// Money first: it may lower the cap, and an attempt that it refuses is none.
-bool station_reserve(struct exchange *x) {
+// The money is held; the body is made last, since less may be asked for until then.
+static bool go_on_with_money(struct exchange *x) {
     struct run_refusal refusal;
-    if (!reserve_money(x))
-        return false;
     if (!count_attempt(x, &refusal))
         return refuse_run(x, &refusal);
     plan_make_body(x);
+    return true;
+}
+
+// Money first: it may lower the cap, and an attempt that it refuses is none.
+bool station_reserve(struct exchange *x) {
+    if (!reserve_money(x))
+        return false;
     if (x->reservation.state != BUDGET_WAITING)
-        return true;
-    exchange_go(x, EXCHANGE_RESERVING); // granted, but not safe on disk yet
+        return go_on_with_money(x);
+    exchange_go(x, EXCHANGE_RESERVING); // not safe on disk yet, or not granted yet
     return false;
+}
+
+// What a refusal at once does, a late one does as well.
+static bool take_late_refusal(struct exchange *x, const struct budget_refusal *late) {
+    struct budget_refusal refusal = *late;
+    struct worst_case found, *w = NULL;
+    if (is_bounded(x) && find_worst_case(x, &found))
+        w = &found;
+    return less_or_refuse(x, w, &refusal) && x->reservation.state != BUDGET_WAITING;
+}
+
+static void on_ready(void *arg, enum budget_verdict verdict, const struct budget_refusal *refusal) {
+    struct exchange *x = arg;
+    exchange_enter(x);
+    bool granted = verdict == BUDGET_GRANTED;
+    if (x->state == EXCHANGE_RESERVING && (granted || take_late_refusal(x, refusal)) &&
+        go_on_with_money(x))
+        (void)station_dispatch(x);
+    exchange_leave(x);
 }
 
 // ----------------------------------------------------------------------- settling

@@ -14,6 +14,7 @@ struct ctl_call {
     const char *admin; // HOST:PORT
     bool json, from_stdin;
     const char *tenant, *reason, *route, *window; // NULL: not given
+    const char *feature, *prompt_version, *corpus_version, *key;
     // Of train, classify and eval; NULL: not given.
     const char *out, *model, *svg, *folds, *seed, *small_price, *large_price;
     const char *words[CTL_WORDS_MAX + 1];
@@ -31,7 +32,7 @@ void ctl_write_usage(FILE *out);
 
 enum { CTL_MAY_TENANT = 1, CTL_MAY_REASON = 2, CTL_MAY_STDIN = 4,
        CTL_MAY_OUT = 8, CTL_MAY_MODEL = 16, CTL_MAY_PROVE = 32, CTL_MAY_DRAW = 64,
-       CTL_MAY_ROUTE = 128 };
+       CTL_MAY_ROUTE = 128, CTL_MAY_WINDOW = 256, CTL_MAY_TAGS = 512 };
 
 // A list in an answer.
 struct ctl_table {
@@ -60,6 +61,7 @@ int ctl_run_savings(const struct ctl_command *command, struct ctl_call *call); /
 bool ctl_parse(struct json_doc *doc, const struct buffer *answer) FARTHING_MUST_CHECK;
 // ?NAME=VALUE, or &; NULL: nothing.
 void ctl_put_param(struct buffer *path, const char *name, const char *value);
+int ctl_run_purge(const struct ctl_command *command, struct ctl_call *call);
 int ctl_run_feedback(const struct ctl_command *command, struct ctl_call *call);
 // ctl_learn.c
 int ctl_run_train(const struct ctl_command *command, struct ctl_call *call);

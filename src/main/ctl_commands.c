@@ -86,6 +86,7 @@ static const struct ctl_column breaker_columns[] = {
     {"OPENED AT", "opened_at", CTL_TEXT, NULL},
     {"RETRY IN", "retry_in_ms", CTL_AGE, NULL},
     {"OPENED", "opened", CTL_RIGHT, NULL},
+    {"HEARSAY", "hearsay", CTL_FLAG, NULL},
     {0},
 };
 static const struct ctl_column retry_budget_columns[] = {
@@ -165,14 +166,22 @@ static const struct ctl_command commands[] = {
     {{"feedback", ""}, " REQUEST_ID good|bad", "say whether an answer was good enough", 2, 2,
      CTL_MAY_REASON, ctl_run_feedback, "/feedback", NULL},
     {{"savings", ""}, " [--route NAME] [--window 7d] [--svg FILE]",
-     "what routing saved, less what it cost", 0, 0, CTL_MAY_ROUTE | CTL_MAY_DRAW, ctl_run_savings,
-     "/savings", NULL},
+     "what routing saved, less what it cost", 0, 0, CTL_MAY_ROUTE | CTL_MAY_WINDOW | CTL_MAY_DRAW,
+     ctl_run_savings, "/savings", NULL},
     {{"routes", ""}, "", "what each route saves now, and which are switched off", 0, 0, 0,
      ctl_run_list, "/routes", route_tables},
     LIST("runs", "what workflow runs have taken", CTL_MAY_TENANT, run_columns),
     LIST("keys", "clients' keys and which are blocked", CTL_MAY_TENANT, key_columns),
     KEY("block", "refuse a key, or a tenant, at once"),
     KEY("unblock", "and let it in again"),
+    {{"cache", ""}, "", "what the cache holds, and when it was purged", 0, 0, 0, ctl_run_status,
+     "/cache", NULL},
+    {{"cache", "purge"},
+     " [--tenant NAME] [--feature NAME] [--prompt-version V] [--corpus-version V] [--route NAME]"
+     " [--key HEX]",
+     "forget the answers that are of all of these; without any: all answers", 0, 0,
+     CTL_MAY_TENANT | CTL_MAY_TAGS | CTL_MAY_ROUTE | CTL_MAY_REASON, ctl_run_purge, "/cache/purge",
+     NULL},
     LIST("audit", "the last changes by operators", 0, audit_columns),
     OFFLINE("train", " --out MODEL FILE...", "learn from rows of prompt, small_ok and large_ok, or of outcomes",
             CTL_MAY_OUT, ctl_run_train),
@@ -197,7 +206,11 @@ static bool takes_options(const struct ctl_command *c, const struct ctl_call *ca
         {call->out != NULL, CTL_MAY_OUT, "--out"},
         {call->model != NULL, CTL_MAY_MODEL, "--model"},
         {call->route != NULL, CTL_MAY_ROUTE, "--route"},
-        {call->window != NULL, CTL_MAY_ROUTE, "--window"},
+        {call->window != NULL, CTL_MAY_WINDOW, "--window"},
+        {call->feature != NULL, CTL_MAY_TAGS, "--feature"},
+        {call->prompt_version != NULL, CTL_MAY_TAGS, "--prompt-version"},
+        {call->corpus_version != NULL, CTL_MAY_TAGS, "--corpus-version"},
+        {call->key != NULL, CTL_MAY_TAGS, "--key"},
         {call->svg != NULL, CTL_MAY_DRAW, "--svg"},
         {call->folds != NULL, CTL_MAY_PROVE, "--folds"},
         {call->seed != NULL, CTL_MAY_PROVE, "--seed"},
@@ -250,7 +263,7 @@ void ctl_write_usage(FILE *out) {
           out);
     for (size_t i = 0; i < FARTHING_COUNT(commands); i++) {
         const struct ctl_command *c = &commands[i];
-        char left[96];
+        char left[192];
         snprintf(left, sizeof left, "%s%s%s%s%s%s", c->name[0], c->name[1][0] != '\0' ? " " : "",
                  c->name[1], c->arguments,
                  c->name[1][0] == '\0' && (c->may & CTL_MAY_TENANT) ? " [--tenant NAME]" : "",

@@ -154,6 +154,24 @@ int ctl_run_breaker(const struct ctl_command *command, struct ctl_call *call) {
     return code;
 }
 
+int ctl_run_purge(const struct ctl_command *command, struct ctl_call *call) {
+    struct buffer body = {0};
+    struct json_writer w;
+    json_write_start(&w, &body);
+    json_object_begin(&w);
+    put_member(&w, "tenant", call->tenant);
+    put_member(&w, "feature", call->feature);
+    put_member(&w, "prompt_version", call->prompt_version);
+    put_member(&w, "corpus_version", call->corpus_version);
+    put_member(&w, "route", call->route);
+    put_member(&w, "key", call->key);
+    put_member(&w, "reason", call->reason);
+    json_object_end(&w);
+    int code = ask_and_show(command, call, command->path, &body, show_deed);
+    buffer_free(&body);
+    return code;
+}
+
 int ctl_run_feedback(const struct ctl_command *command, struct ctl_call *call) {
     bool good = strcmp(call->words[1], "good") == 0;
     struct buffer body = {0};

@@ -14,6 +14,16 @@ static void ask_workers(void *arg, struct admin_inflight_answer *answer) {
         worker_ask_inflight(p->workers[i], answer);
 }
 
+static void open_gossip(struct process *p) {
+    const struct gossip_options options = {
+        .store = p->store,
+        .client = p->client,
+        .loop = p->loop,
+        .rooms = {p->breakers, p->retry_budgets, p->estimator, p->past},
+    };
+    p->gossip = gossip_new(&options);
+}
+
 static bool open_admin(struct process *p) {
     struct error err;
     struct http_limits limits;
@@ -38,6 +48,10 @@ static bool open_admin(struct process *p) {
         .outcomes = p->outcomes,
         .past = p->past,
     };
+    if (p->cache != NULL)
+        cache_share_purges(p->cache, p->client, p->loop);
+    key_blocks_share(p->blocks, p->client, p->loop);
+    open_gossip(p);
     p->admin = admin_new(&sources, p->config);
     admin_set_prices(p->admin, p->prices);
     struct http_handler handler = admin_handler(p->admin);
@@ -139,6 +153,10 @@ static void clean_up(struct process *p) {
     }
     http_server_free(p->admin_server);
     admin_free(p->admin);
+    if (p->cache != NULL)
+        cache_unshare_purges(p->cache);
+    key_blocks_unshare(p->blocks);
+    gossip_free(p->gossip);
     store_client_free(p->client);
     process_close_state(p);
     struct event *const events[] = {p->on_hup, p->on_term, p->on_int, p->on_drain_over};

@@ -17,6 +17,10 @@ void process_wait_for_signal(void);
 // A row for what budgets count as spent since an earlier process was killed, so
 // that rows and counters agree. At start-up.
 void write_recovered_rows(struct budgets *budgets, struct store *store, struct ledger *ledger);
+// The same as it is found from now on, with a shared store.
+void write_rows_recovered_later(struct budgets *budgets, struct ledger *ledger);
+// And what the process before this one may have spent and not written down.
+void settle_with_earlier_process(struct budgets *budgets, struct store *store);
 
 // One event loop on its own thread.
 struct worker;

@@ -67,6 +67,8 @@ static bool open_money(struct process *p) {
         return process_fail(&err);
     budgets_configure(p->budgets, p->config);
     write_recovered_rows(p->budgets, p->store, p->ledger);
+    write_rows_recovered_later(p->budgets, p->ledger);
+    settle_with_earlier_process(p->budgets, p->store);
     p->runs = runs_open(p->store, &err);
     if (p->runs == NULL)
         return process_fail(&err);
@@ -77,7 +79,11 @@ static bool open_money(struct process *p) {
 
 void process_declare_models(struct process *p, const struct config *config) {
     for (size_t i = 0; i < config->model_count; i++) {
-        breakers_declare(p->breakers, config->models[i].name);
+        const struct config_breaker *b = &config->models[i].provider->breaker;
+        const struct breaker_figures figures = {b->failures, b->window_ms, b->open_for_ms,
+                                                b->slow_call_ms};
+        breakers_set_figures(p->breakers, config->models[i].name, &figures,
+                             (int64_t)clock_mono_ms());
         balances_declare(p->balances, config->models[i].name);
     }
 }
@@ -121,10 +127,13 @@ static bool open_shared(struct process *p) {
             .memory_bytes = p->config->cache.memory_bytes,
             .max_entry_bytes = p->config->cache.max_entry_bytes,
             .store = p->store,
+            .has_purges = true,
         });
     p->prices = process_load_prices(p->config);
     p->upstream = upstream_shared_new();
     p->limits = limits_new();
+    limits_share(p->limits, p->store,
+                 &(struct limits_sharing){.wait_ms = p->config->store.redis.command_timeout_ms});
     limits_configure(p->limits, p->config);
     p->records = cache_new(&(struct cache_options){
         .memory_bytes = RECORDS_MEMORY_BYTES,

@@ -3,6 +3,7 @@
 #ifndef FARTHING_MAIN_PROCESS_ROOM_H
 #define FARTHING_MAIN_PROCESS_ROOM_H
 
+#include "gossip.h"
 #include "process.h"
 
 enum {
@@ -34,6 +35,7 @@ struct process {
     struct cache *records, *recent;
     struct idempotency *claims;
     struct store_client *client; // the main loop's
+    struct gossip *gossip;       // NULL: there are no other instances
     struct http_tls *tls;
     struct flow_shared shared;
     struct event_base *loop;

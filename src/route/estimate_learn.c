@@ -11,52 +11,22 @@
 // Models are found without a lock: a fixed table of pointers that are written
 // once. Learning takes the model's own small lock; asking reads two words that
 // learning publishes. The models are bounded; those beyond share one entry.
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
-#include "estimate.h"
+#include "learned.h"
 
 enum {
-    MODELS_MAX = 512,
-    SLOTS = 2048,        // a power of two, sparse: a search ends at the first free slot
-    SMALL_TOKENS = 50,   // below, the constant part is most of the difference
-    MEMORY_REPORTS = 64, // reports that count, the later ones more
-    FADE_REPORTS = 400,  // in which the highest ratio of late fades
+    SMALL_TOKENS = 50,  // below, the constant part is most of the difference
+    FADE_REPORTS = 400, // in which the highest ratio of late fades
     RATIO_UNIT = 1 << 16,
     TOKENS_MAX = 1 << 30, // more is a mistake, and would overflow
-    BASE_MOST = 16,
-    REPORTS_BEFORE = 2, // what is believed at the start counts as so many
+    REPORTS_BEFORE = 2,   // what is believed at the start counts as so many
 };
 
 // Before anything was reported: estimates lean to the tokenizer that counts most.
 #define LIKELY_BEFORE    0.85
 #define DEVIATION_BEFORE 0.05
 #define DEVIATIONS_MOST  3.0 // what `most` is above the mean
-#define DEVIATIONS_STEP  4.0 // what one report may be away from it
-#define DEVIATION_LEAST  0.01
-#define RATIO_LEAST      0.3
-#define RATIO_MOST       3.0
-
-// Of one model. Made once, freed with the estimator.
-struct learned {
-    struct slice model;
-    uint64_t hash;
-    struct metric_series *ratio;
-    pthread_mutex_t lock; // of what follows, but what is atomic
-    int64_t reports;
-    int64_t small_reports;
-    double mean, deviation, highest, base;
-    _Atomic uint64_t ratios; // likely and most, RATIO_UNIT each, published together
-    _Atomic int32_t base_tokens;
-};
-
-struct estimator {
-    pthread_mutex_t lock; // of adding a model
-    size_t count;
-    _Atomic(struct learned *) slots[SLOTS];
-    struct learned *others; // shared by the models beyond MODELS_MAX
-};
 
 static const double bounds[] = {0.5,  0.6, 0.7,  0.8, 0.85, 0.9, 0.95, 1,
                                 1.05, 1.1, 1.15, 1.2, 1.3,  1.5, 2};
@@ -70,16 +40,12 @@ static const struct metric_family ratio_family = {
     .scale = 1e-3,
 };
 
-static double within(double value, double low, double high) {
-    return value < low ? low : value > high ? high : value;
-}
-
-static void publish(struct learned *l) {
-    double likely = within(l->mean, RATIO_LEAST, RATIO_MOST);
+void learned_publish(struct learned *l) {
+    double likely = learned_within(l->mean, LEARNED_RATIO_LEAST, LEARNED_RATIO_MOST);
     double most = l->mean + DEVIATIONS_MOST * l->deviation;
     if (most < l->highest)
         most = l->highest;
-    most = within(most, likely, RATIO_MOST);
+    most = learned_within(most, likely, LEARNED_RATIO_MOST);
     uint64_t packed = (uint64_t)(likely * RATIO_UNIT) << 32 | (uint64_t)(most * RATIO_UNIT);
     atomic_store_explicit(&l->ratios, packed, memory_order_relaxed);
     atomic_store_explicit(&l->base_tokens, (int32_t)(l->base + (l->base < 0 ? -0.5 : 0.5)),
@@ -94,7 +60,7 @@ static struct learned *learned_new(struct slice model, uint64_t hash) {
     l->mean = LIKELY_BEFORE;
     l->deviation = DEVIATION_BEFORE;
     pthread_mutex_init(&l->lock, NULL);
-    publish(l);
+    learned_publish(l);
     return l;
 }
 
@@ -117,7 +83,7 @@ struct estimator *estimator_new(void) {
 void estimator_free(struct estimator *e) {
     if (e == NULL)
         return;
-    for (size_t i = 0; i < SLOTS; i++)
+    for (size_t i = 0; i < LEARNED_SLOTS; i++)
         learned_free(atomic_load_explicit(&e->slots[i], memory_order_relaxed));
     learned_free(e->others);
     pthread_mutex_destroy(&e->lock);
@@ -127,8 +93,8 @@ void estimator_free(struct estimator *e) {
 // The model's slot, or the free one where its search ends.
 static size_t slot_of(struct estimator *e, struct slice model, uint64_t hash,
                       struct learned **found) {
-    size_t at = hash % SLOTS;
-    for (;; at = (at + 1) % SLOTS) {
+    size_t at = hash % LEARNED_SLOTS;
+    for (;; at = (at + 1) % LEARNED_SLOTS) {
         *found = atomic_load_explicit(&e->slots[at], memory_order_acquire);
         if (*found == NULL || ((*found)->hash == hash && slice_equal((*found)->model, model)))
             return at;
@@ -142,20 +108,20 @@ static struct learned *find(struct estimator *e, struct slice model) {
     return found;
 }
 
-static struct learned *find_or_add(struct estimator *e, struct slice model) {
+struct learned *learned_find_or_add(struct estimator *e, struct slice model, size_t models_max) {
     struct learned *found = find(e, model);
     if (found != NULL)
         return found;
     pthread_mutex_lock(&e->lock);
     uint64_t hash = base_hash(model);
     size_t at = slot_of(e, model, hash, &found);
-    if (found == NULL && e->count < MODELS_MAX) {
+    if (found == NULL && e->count < models_max) {
         found = learned_new(model, hash);
         atomic_store_explicit(&e->slots[at], found, memory_order_release);
         e->count++;
     }
     pthread_mutex_unlock(&e->lock);
-    return found != NULL ? found : e->others;
+    return found;
 }
 
 static int64_t scaled(int64_t raw, uint32_t ratio, int32_t base) {
@@ -187,38 +153,59 @@ struct estimate estimator_ask(struct estimator *e, struct slice model, int64_t r
 // A mean in which the first reports count alike and then the last ones.
 static double weight_of(int64_t reports) {
     int64_t count = reports + REPORTS_BEFORE + 1;
-    return 1.0 / (double)(count < MEMORY_REPORTS ? count : MEMORY_REPORTS);
+    return 1.0 / (double)(count < LEARNED_MEMORY ? count : LEARNED_MEMORY);
 }
 
-static void learn_base(struct learned *l, int64_t raw, int64_t reported) {
-    double away = within((double)reported - l->mean * (double)raw, -BASE_MOST, BASE_MOST) - l->base;
-    l->base += weight_of(l->small_reports++) * away;
+void learned_take_base(struct learned *l, double base) {
+    l->base += weight_of(l->small_reports++) * (base - l->base);
 }
 
-static void learn_ratio(struct learned *l, int64_t raw, int64_t reported) {
-    double ratio = within(((double)reported - l->base) / (double)raw, RATIO_LEAST, RATIO_MOST);
+double learned_take_ratio(struct learned *l, double ratio) {
     double weight = weight_of(l->reports++);
-    double step = DEVIATIONS_STEP * l->deviation;
-    double away = within(ratio - l->mean, -step, step);
+    double step = LEARNED_DEVIATIONS_STEP * l->deviation;
+    double away = learned_within(ratio - l->mean, -step, step);
     l->mean += weight * away;
     l->deviation += weight * ((away < 0 ? -away : away) - l->deviation);
-    if (l->deviation < DEVIATION_LEAST)
-        l->deviation = DEVIATION_LEAST;
+    if (l->deviation < LEARNED_DEVIATION_LEAST)
+        l->deviation = LEARNED_DEVIATION_LEAST;
     l->highest -= (l->highest - l->mean) / FADE_REPORTS;
     if (l->highest < l->mean + away)
         l->highest = l->mean + away;
+    return away;
+}
+
+static void note_base(struct learned *l, int64_t raw, int64_t reported) {
+    double base = learned_within((double)reported - l->mean * (double)raw, -LEARNED_BASE_MOST,
+                                 LEARNED_BASE_MOST);
+    learned_take_base(l, base);
+    l->untold.small_reports++;
+    l->untold.bases += base;
+}
+
+static void note_ratio(struct learned *l, int64_t raw, int64_t reported) {
+    double ratio = learned_within(((double)reported - l->base) / (double)raw, LEARNED_RATIO_LEAST,
+                                  LEARNED_RATIO_MOST);
+    double away = learned_take_ratio(l, ratio);
+    struct learned_untold *u = &l->untold;
+    u->reports++;
+    u->ratios += ratio;
+    u->away += away < 0 ? -away : away;
+    if (u->highest < l->mean + away)
+        u->highest = l->mean + away;
 }
 
 void estimator_learn(struct estimator *e, struct slice model, int64_t raw, int64_t reported) {
     if (raw <= 0 || reported <= 0 || raw > TOKENS_MAX || reported > TOKENS_MAX)
         return; // nothing was reported
-    struct learned *l = find_or_add(e, model);
+    struct learned *l = learned_find_or_add(e, model, LEARNED_MODELS_MAX);
+    if (l == NULL)
+        l = e->others;
     metric_observe(l->ratio, estimate_of(l, raw).likely * 1000 / reported);
     pthread_mutex_lock(&l->lock);
     if (raw < SMALL_TOKENS)
-        learn_base(l, raw, reported);
+        note_base(l, raw, reported);
     else
-        learn_ratio(l, raw, reported);
-    publish(l);
+        note_ratio(l, raw, reported);
+    learned_publish(l);
     pthread_mutex_unlock(&l->lock);
 }

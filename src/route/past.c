@@ -8,16 +8,13 @@
 // Shards by the hash of the whole key, so that loops seldom meet. Each shard keeps its
 // part of the bounds itself; a full one looks for entries that have faded, not more
 // often than once a minute, because that walks over all of them.
-#include "farthing/past.h"
+#include "past_room.h"
 
 #include <math.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 enum {
-    SHARDS = 16,
-    SHARD_MAX = PAST_MAX / SHARDS,
-    SHARD_TENANT_MAX = PAST_TENANT_MAX / SHARDS,
+    SHARD_TENANT_MAX = PAST_TENANT_MAX / PAST_SHARDS,
     SWEEP_PAUSE_MS = 60000,
     UNKNOWN = -1, // CONFIG_UNSET
 };
@@ -25,32 +22,11 @@ enum {
 // for each request shall not keep those out that come back.
 static const double FADED = 1;
 
-struct owner { // a tenant's share of one shard
-    size_t entries;
-};
-
-struct entry {
-    double seen, good; // as of noted_ms
-    uint64_t noted_ms;
-    struct owner *owner;
-};
-
-struct shard {
-    _Alignas(CACHE_LINE) pthread_mutex_t lock;
-    struct table *entries, *owners;
-    uint64_t swept_ms;
-    bool swept;
-};
-
-struct past {
-    struct shard shards[SHARDS];
-};
-
 // --------------------------------------------------------------------- lives
 
 struct past *past_new(void) {
     struct past *p = base_calloc_lines(sizeof *p);
-    for (size_t i = 0; i < SHARDS; i++) {
+    for (size_t i = 0; i < PAST_SHARDS; i++) {
         base_lock_init(&p->shards[i].lock);
         p->shards[i].entries = table_new();
         p->shards[i].owners = table_new();
@@ -70,7 +46,7 @@ static void free_table(struct table *t) {
 void past_free(struct past *p) {
     if (p == NULL)
         return;
-    for (size_t i = 0; i < SHARDS; i++) {
+    for (size_t i = 0; i < PAST_SHARDS; i++) {
         pthread_mutex_destroy(&p->shards[i].lock);
         free_table(p->shards[i].entries);
         free_table(p->shards[i].owners);
@@ -80,19 +56,15 @@ void past_free(struct past *p) {
 
 // ---------------------------------------------------------------------- keys
 
-struct key {
-    char bytes[PAST_KEY_MAX + 2 * sizeof(uint32_t)];
-    size_t len;
-};
-
-static void put_name(struct key *k, struct slice name) {
+static void put_name(struct past_key *k, struct slice name) {
     if (name.len > 0)
         memcpy(k->bytes + k->len, name.ptr, name.len);
     k->len += name.len;
 }
 
 // The lengths of two say where the three end, whatever bytes are in them.
-static bool make_key(struct slice tenant, struct slice feature, struct slice tier, struct key *k) {
+bool past_key_make(struct slice tenant, struct slice feature, struct slice tier,
+                   struct past_key *k) {
     if (tenant.len > PAST_KEY_MAX || feature.len > PAST_KEY_MAX || tier.len > PAST_KEY_MAX ||
         tenant.len + feature.len + tier.len > PAST_KEY_MAX)
         return false;
@@ -106,19 +78,19 @@ static bool make_key(struct slice tenant, struct slice feature, struct slice tie
 }
 
 // Above the bits by which the shard's own table places it.
-static struct shard *shard_of(struct past *p, struct slice key) {
-    return &p->shards[base_hash(key) >> 56 & (SHARDS - 1)];
+struct past_shard *past_shard_of(struct past *p, struct slice key) {
+    return &p->shards[base_hash(key) >> 56 & (PAST_SHARDS - 1)];
 }
 
 // -------------------------------------------------------------------- fading
 
-static double left_of(const struct entry *e, uint64_t now_ms) {
+double past_left_of(const struct past_entry *e, uint64_t now_ms) {
     double passed = now_ms > e->noted_ms ? (double)(now_ms - e->noted_ms) : 0;
     return exp2(-passed / PAST_HALF_LIFE_MS);
 }
 
 // A table may not change while it is walked through: what is kept moves to another.
-static void sweep(struct shard *s, uint64_t now_ms) {
+static void sweep(struct past_shard *s, uint64_t now_ms) {
     if (s->swept && now_ms - s->swept_ms < SWEEP_PAUSE_MS)
         return;
     s->swept = true;
@@ -128,8 +100,8 @@ static void sweep(struct shard *s, uint64_t now_ms) {
     size_t at = 0;
     void *value;
     while (table_next(s->entries, &at, &key, &value)) {
-        struct entry *e = value;
-        if (e->seen * left_of(e, now_ms) >= FADED) {
+        struct past_entry *e = value;
+        if (e->seen * past_left_of(e, now_ms) >= FADED) {
             table_put(kept, key, e);
             continue;
         }
@@ -140,13 +112,13 @@ static void sweep(struct shard *s, uint64_t now_ms) {
     s->entries = kept;
 }
 
-static bool is_full(const struct shard *s, const struct owner *owner) {
-    return table_count(s->entries) >= SHARD_MAX || owner->entries >= SHARD_TENANT_MAX;
+static bool is_full(const struct past_shard *s, const struct past_owner *owner) {
+    return table_count(s->entries) >= PAST_SHARD_MAX || owner->entries >= SHARD_TENANT_MAX;
 }
 
-static struct entry *add(struct shard *s, struct slice key, struct slice tenant,
-                         uint64_t now_ms) {
-    struct owner *owner = table_get(s->owners, tenant);
+struct past_entry *past_add(struct past_shard *s, struct slice key, struct slice tenant,
+                            uint64_t now_ms) {
+    struct past_owner *owner = table_get(s->owners, tenant);
     if (owner == NULL) {
         owner = base_calloc(1, sizeof *owner);
         table_put(s->owners, tenant, owner);
@@ -155,19 +127,21 @@ static struct entry *add(struct shard *s, struct slice key, struct slice tenant,
         sweep(s, now_ms);
     if (is_full(s, owner))
         return NULL;
-    struct entry *e = base_calloc(1, sizeof *e);
-    *e = (struct entry){.noted_ms = now_ms, .owner = owner};
+    struct past_entry *e = base_calloc(1, sizeof *e);
+    *e = (struct past_entry){.noted_ms = now_ms, .owner = owner};
     owner->entries++;
     table_put(s->entries, key, e);
     return e;
 }
 
-static void count(struct entry *e, bool ok, uint64_t now_ms) {
-    double left = left_of(e, now_ms);
-    if (e->seen * left > PAST_MEMORY - 1)
-        left = (PAST_MEMORY - 1) / e->seen;
-    e->seen = e->seen * left + 1;
-    e->good = e->good * left + (ok ? 1 : 0);
+void past_count_in(struct past_entry *e, double seen, double good, uint64_t now_ms) {
+    double left = past_left_of(e, now_ms);
+    if (e->seen * left > PAST_MEMORY - seen)
+        left = (PAST_MEMORY - seen) / e->seen;
+    e->seen = e->seen * left + seen;
+    e->good = e->good * left + good;
+    e->untold_seen *= left;
+    e->untold_good *= left;
     if (now_ms > e->noted_ms)
         e->noted_ms = now_ms;
 }
@@ -176,33 +150,36 @@ static void count(struct entry *e, bool ok, uint64_t now_ms) {
 
 void past_note(struct past *p, struct slice tenant, struct slice feature, struct slice tier,
                bool ok) {
-    struct key k;
-    if (!make_key(tenant, feature, tier, &k))
+    struct past_key k;
+    if (!past_key_make(tenant, feature, tier, &k))
         return;
     struct slice key = slice_make(k.bytes, k.len);
-    struct shard *s = shard_of(p, key);
+    struct past_shard *s = past_shard_of(p, key);
     pthread_mutex_lock(&s->lock);
     uint64_t now_ms = clock_mono_ms();
-    struct entry *e = table_get(s->entries, key);
+    struct past_entry *e = table_get(s->entries, key);
     if (e == NULL)
-        e = add(s, key, tenant, now_ms);
-    if (e != NULL)
-        count(e, ok, now_ms);
+        e = past_add(s, key, tenant, now_ms);
+    if (e != NULL) {
+        past_count_in(e, 1, ok, now_ms);
+        e->untold_seen += 1;
+        e->untold_good += ok;
+    }
     pthread_mutex_unlock(&s->lock);
 }
 
 int64_t past_percent(struct past *p, struct slice tenant, struct slice feature,
                      struct slice tier) {
-    struct key k;
+    struct past_key k;
     int64_t percent = UNKNOWN;
-    if (!make_key(tenant, feature, tier, &k))
+    if (!past_key_make(tenant, feature, tier, &k))
         return UNKNOWN;
     struct slice key = slice_make(k.bytes, k.len);
-    struct shard *s = shard_of(p, key);
+    struct past_shard *s = past_shard_of(p, key);
     pthread_mutex_lock(&s->lock);
-    const struct entry *e = table_get(s->entries, key);
+    const struct past_entry *e = table_get(s->entries, key);
     // Ten outcomes of a moment ago are enough, though they are a little less than ten.
-    if (e != NULL && e->seen * left_of(e, clock_mono_ms()) > PAST_ENOUGH - 0.5)
+    if (e != NULL && e->seen * past_left_of(e, clock_mono_ms()) > PAST_ENOUGH - 0.5)
         percent = llround(100 * e->good / e->seen);
     pthread_mutex_unlock(&s->lock);
     return percent;
@@ -210,7 +187,7 @@ int64_t past_percent(struct past *p, struct slice tenant, struct slice feature,
 
 size_t past_count(struct past *p) {
     size_t sum = 0;
-    for (size_t i = 0; i < SHARDS; i++) {
+    for (size_t i = 0; i < PAST_SHARDS; i++) {
         pthread_mutex_lock(&p->shards[i].lock);
         sum += table_count(p->shards[i].entries);
         pthread_mutex_unlock(&p->shards[i].lock);

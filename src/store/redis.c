@@ -1,31 +1,18 @@
-// The thread: takes what is handed over, keeps the connection, and comes back
-// after it was lost: at random within a time that doubles (full jitter), so
-// that a hundred instances do not knock at once.
+// The thread: takes what is handed over and sees to it that it is done, or
+// refused; and a beat each second.
 #include "redis.h"
 
 #include <event2/event.h>
 #include <signal.h>
 #include <stdlib.h>
 
-enum {
-    BACKOFF_MS = 100, // the first time within which it is tried again
-    BACKOFF_MAX_MS = 5000,
-    // A connection over which something was written, or that lived so long, was
-    // a good one: back to BACKOFF_MS. One that is ended at its first write (a
-    // replica), or still loads, must not be tried at once for ever.
-    STEADY_MS = 10000,
-    CLOSE_MS = 1000, // for what is still to be sent when all ends
-};
+enum { CLOSE_MS = 1000 }; // for what is still to be sent when all ends
 
 enum redis_state redis_state_of(const struct redis *r) {
     return (enum redis_state)atomic_load_explicit(&r->state, memory_order_relaxed);
 }
 
-void redis_enter(struct redis *r, enum redis_state state) {
-    atomic_store_explicit(&r->state, (int)state, memory_order_relaxed);
-}
-
-static void set_timer(struct event *timer, int64_t ms) {
+void redis_set_timer(struct event *timer, int64_t ms) {
     struct timeval pause = {ms / 1000, ms % 1000 * 1000};
     event_add(timer, &pause);
 }
@@ -35,6 +22,11 @@ static void set_timer(struct event *timer, int64_t ms) {
 void redis_uncount(struct redis *r, size_t bytes) {
     atomic_fetch_sub_explicit(&r->commands, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&r->bytes, bytes, memory_order_relaxed);
+}
+
+void redis_recount(struct redis *r, size_t bytes) {
+    atomic_fetch_add_explicit(&r->commands, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&r->bytes, bytes, memory_order_relaxed);
 }
 
 void redis_job_answer(struct job *j, enum store_status status) {
@@ -55,24 +47,31 @@ void redis_job_done(struct redis *r, struct job *j, enum store_status status) {
     redis_job_answer(j, status);
 }
 
-void redis_job_refuse(struct redis *r, struct job *j) {
-    if (j->kind == JOB_PUT || j->kind == JOB_DELETE)
-        redis_count_dropped(r);
-    redis_job_done(r, j, STORE_FAILED);
+static bool is_write(const struct job *j) {
+    return j->kind == JOB_PUT || j->kind == JOB_DELETE;
 }
 
-static bool takes(const struct redis *r, enum job_kind kind) {
-    enum redis_state state = redis_state_of(r);
-    return state == REDIS_READY || (state == REDIS_LATE && kind != JOB_GET);
+void redis_job_refuse(struct redis *r, struct job *j) {
+    if (is_write(j))
+        redis_keep(r, j);
+    else
+        redis_job_done(r, j, STORE_FAILED);
+}
+
+// As redis_node_takes, of all together.
+static bool takes(const struct redis *r, const struct job *j) {
+    return redis_state_takes(redis_state_of(r), j);
 }
 
 static void perform_on_value(struct redis *r, struct job *j) {
-    if (!takes(r, j->kind)) {
-        redis_job_refuse(r, j);
-        return;
-    }
     struct redis_space *space = redis_space_of(r, j->space);
-    if (space->state != SPACE_KNOWN)
+    if (j->era == 0 && space->generation[0] != '\0')
+        j->era = space->era;
+    if (!takes(r, j)) // and no generation need be asked for
+        redis_job_refuse(r, j);
+    else if (is_write(j) && space->state == SPACE_KNOWN && j->era != 0 && j->era != space->era)
+        redis_job_done(r, j, STORE_OK); // written, and purged since
+    else if (space->state != SPACE_KNOWN)
         redis_space_wait(r, space, j);
     else if (j->kind == JOB_GET)
         redis_send_get(r, space, j);
@@ -89,7 +88,19 @@ static void perform_after_all(struct redis *r, struct job *j) {
             redis_space_wait(r, s, j);
             return;
         }
-    redis_send_nothing(r, j);
+    if (redis_route_has_waiting(r))
+        redis_route_wait(r, j);
+    else if (r->nodes != NULL)
+        redis_send_nothing(r->nodes, j);
+    else
+        redis_job_done(r, j, STORE_OK);
+}
+
+static void forget_client(struct redis *r, const struct store_client *client) {
+    for (struct redis_node *n = r->nodes; n != NULL; n = n->next)
+        redis_node_forget_client(n, client);
+    redis_route_refuse_again(r, client);
+    redis_spaces_forget_client(r, client);
 }
 
 void redis_perform(struct redis *r, struct job *j) {
@@ -103,16 +114,35 @@ void redis_perform(struct redis *r, struct job *j) {
         redis_space_purge(r, redis_space_of(r, j->space));
         break;
     case JOB_FORGET_CLIENT:
-        redis_forget_client(r, j->client);
+        forget_client(r, j->client);
         break;
     case JOB_STOP:
-        r->stopping = true;
-        set_timer(r->pause, CLOSE_MS);
+        event_del(r->beat); // which would say that we are there
+        redis_keep_all(r);
+        redis_beat_leave(r);
+        redis_set_timer(r->end, CLOSE_MS);
         perform_after_all(r, j);
         return;
     case JOB_FLUSH:
         perform_after_all(r, j);
         return;
+    case JOB_RUN:
+    case JOB_BEAT:
+        redis_send_run(r, j);
+        return;
+    case JOB_SAY:
+        redis_say(r, j);
+        return;
+    case JOB_LISTEN:
+        redis_ear_add(r, j->ear);
+        break;
+    case JOB_UNLISTEN:
+        redis_ear_remove(r, j->ear);
+        break;
+    case JOB_WATCH:
+        redis_track_space(r, redis_space_of(r, j->space));
+        break;
+    case JOB_CHECK: // never handed over
     case JOB_BOUND: // how much Redis keeps is told to Redis
     case JOB_JOURNAL:
     case JOB_QUERY:
@@ -130,7 +160,7 @@ static void on_job(struct mail *m) {
 // What changes nothing that is kept is not held up by bounds; and a purge is
 // never lost, for what it removes is not to be seen again.
 static bool is_bounded(const struct job *j) {
-    return j->kind == JOB_GET || j->kind == JOB_PUT || j->kind == JOB_DELETE;
+    return j->kind == JOB_GET || j->kind == JOB_RUN || j->kind == JOB_SAY || is_write(j);
 }
 
 static bool has_room(struct redis *r, const struct job *j) {
@@ -139,14 +169,13 @@ static bool has_room(struct redis *r, const struct job *j) {
 }
 
 bool redis_enqueue(struct redis *r, struct job *j) {
-    if (is_bounded(j) && (!takes(r, j->kind) || !has_room(r, j))) {
-        if (j->kind != JOB_GET)
+    if (is_bounded(j) && ((!is_write(j) && !takes(r, j)) || !has_room(r, j))) {
+        if (is_write(j))
             redis_count_dropped(r);
         free(j);
         return false;
     }
-    atomic_fetch_add_explicit(&r->commands, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&r->bytes, j->bytes, memory_order_relaxed);
+    redis_recount(r, j->bytes);
     j->redis = r;
     j->handed_ns = clock_mono_ns();
     j->mail.run = on_job;
@@ -154,118 +183,36 @@ bool redis_enqueue(struct redis *r, struct job *j) {
     return true;
 }
 
-// --------------------------------------------------------------- connection
+// ---------------------------------------------------------------- the thread
 
-static void has_tried(struct redis *r) {
+void redis_has_tried(struct redis *r) {
     pthread_mutex_lock(&r->lock);
     r->tried = true;
     pthread_cond_signal(&r->wake);
     pthread_mutex_unlock(&r->lock);
 }
 
-static void rest(struct redis *r) {
-    bool was_steady =
-        r->ready_ns != 0 && clock_mono_ns() - r->ready_ns >= (uint64_t)STEADY_MS * 1000000u;
-    r->attempt = was_steady || r->has_written ? 0 : r->attempt + 1;
-    r->has_written = false;
-    r->ready_ns = 0;
-    int64_t within_ms = BACKOFF_MS;
-    for (unsigned i = 0; i < r->attempt && within_ms < BACKOFF_MAX_MS; i++)
-        within_ms *= 2;
-    if (within_ms > BACKOFF_MAX_MS)
-        within_ms = BACKOFF_MAX_MS;
-    redis_enter(r, REDIS_RESTING);
-    set_timer(r->pause, (int64_t)random_below((uint64_t)within_ms) + 1);
-}
-
-void redis_lost(struct redis *r, enum redis_trouble trouble, const char *why) {
-    redis_link_close(r->link);
-    event_del(r->deadline);
-    rest(r);
-    redis_report_down(r, trouble, why); // before anybody hears that a read failed
-    redis_fail_all(r);
-    redis_spaces_forget(r);
-    has_tried(r);
-}
-
-static void on_opened(void *arg) {
-    struct redis *r = arg;
-    redis_enter(r, REDIS_GREETING);
-    redis_reader_free(r->reader);
-    r->reader = redis_reader_new((size_t)r->options.max_value_bytes + 1024);
-    redis_send_greeting(r);
-}
-
-void redis_greeted(struct redis *r) {
-    event_del(r->pause);
-    r->ready_ns = clock_mono_ns();
-    redis_enter(r, REDIS_READY);
-    redis_spaces_ask(r);
-    redis_report_up(r);
-    has_tried(r);
-}
-
-static void on_got(void *arg, struct slice bytes) {
-    redis_got(arg, bytes);
-}
-
-static void on_closed(void *arg, const char *why) {
-    struct redis *r = arg;
-    bool was_open = redis_state_of(r) != REDIS_OPENING;
-    redis_lost(r, was_open ? TROUBLE_CONNECTION : TROUBLE_CONNECT, why);
-}
-
-static const struct redis_link_events link_events = {on_opened, on_got, on_closed};
-
-static void on_pause(evutil_socket_t fd, short what, void *arg) {
+static void on_end(evutil_socket_t fd, short what, void *arg) {
     (void)fd;
     (void)what;
-    struct redis *r = arg;
-    struct error why;
-    if (r->stopping) {
-        event_base_loopbreak(r->loop);
-        return;
-    }
-    switch (redis_state_of(r)) {
-    case REDIS_RESTING:
-        redis_enter(r, REDIS_OPENING);
-        set_timer(r->pause, r->options.connect_timeout_ms);
-        redis_link_open(r->link);
-        return;
-    case REDIS_OPENING:
-    case REDIS_GREETING:
-        error_set(&why, "no connection within %lld ms", (long long)r->options.connect_timeout_ms);
-        redis_lost(r, TROUBLE_CONNECT, why.text);
-        return;
-    case REDIS_READY:
-    case REDIS_LATE:
-        return;
-    }
-}
-
-static void on_deadline(evutil_socket_t fd, short what, void *arg) {
-    (void)fd;
-    (void)what;
-    redis_check_deadlines(arg);
+    event_base_loopbreak(((struct redis *)arg)->loop);
 }
 
 static void on_beat(evutil_socket_t fd, short what, void *arg) {
     (void)fd;
     (void)what;
     struct redis *r = arg;
-    enum redis_state state = redis_state_of(r);
-    if (state != REDIS_READY && state != REDIS_LATE)
+    bool any = false;
+    for (struct redis_node *n = r->nodes; n != NULL; n = n->next)
+        any = (redis_node_is_open(n) && redis_node_is_alive(n)) || any;
+    if (!any)
         return;
-    int64_t dead_ms = 2 * r->options.command_timeout_ms;
-    if (dead_ms < REDIS_DEAD_MS)
-        dead_ms = REDIS_DEAD_MS;
-    if (r->first != NULL && clock_mono_ns() - r->last_bytes_ns > (uint64_t)dead_ms * 1000000u) {
-        struct error why;
-        error_set(&why, "no answer for %lld ms", (long long)dead_ms);
-        redis_lost(r, TROUBLE_TIMEOUT, why.text);
-    } else {
-        redis_spaces_ask(r);
-    }
+    for (struct redis_node *n = r->nodes; n != NULL; n = n->next)
+        redis_node_look(n);
+    redis_beat_send(r);
+    redis_spaces_ask(r);
+    redis_ear_beat(r);
+    redis_keep_step(r);
 }
 
 // ------------------------------------------------------------ opening, closing
@@ -273,12 +220,14 @@ static void on_beat(evutil_socket_t fd, short what, void *arg) {
 static void *run_thread(void *arg) {
     struct redis *r = arg;
     redis_report_begin(r);
-    set_timer(r->beat, REDIS_BEAT_MS);
-    on_pause(-1, 0, r); // RESTING: the first try
+    redis_set_timer(r->beat, REDIS_BEAT_MS);
+    redis_nodes_open(r);
     event_base_dispatch(r->loop);
-    redis_enter(r, REDIS_RESTING); // what comes now is refused
-    redis_fail_all(r);
-    redis_spaces_forget(r);
+    for (struct redis_node *n = r->nodes; n != NULL; n = n->next) {
+        redis_enter(n, REDIS_RESTING); // what comes now is refused
+        redis_fail_all(n);
+    }
+    redis_spaces_forget(r, NULL);
     return NULL;
 }
 
@@ -292,43 +241,24 @@ static bool start_thread(struct redis *r) {
     return code == 0;
 }
 
-static const char *copy(const char *text) {
-    return text != NULL ? slice_dup(slice_of(text)) : NULL;
-}
-
-static void copy_options(struct redis *r, const struct store_redis_options *from) {
-    struct store_redis_options *o = &r->options;
-    *o = *from;
-    o->host = copy(from->host);
-    o->socket_path = copy(from->socket_path);
-    o->user = copy(from->user);
-    o->password = copy(from->password);
-    o->ca_file = o->certificate = o->key = NULL; // read once, here
-    if (o->socket_path != NULL)
-        buffer_printf(&r->where, "redis at %s%c", o->socket_path, '\0');
-    else
-        buffer_printf(&r->where, "redis at %s:%u%c", o->host, o->port, '\0');
-}
-
 static void free_all(struct redis *r) {
-    redis_link_free(r->link);
-    struct event *const timers[] = {r->pause, r->deadline, r->beat};
+    redis_nodes_free(r);
+    redis_ear_close(r);
+    struct event *const timers[] = {r->beat, r->end};
     for (size_t i = 0; i < FARTHING_COUNT(timers); i++)
         if (timers[i] != NULL)
             event_free(timers[i]);
     if (r->loop != NULL)
         event_base_loop(r->loop, EVLOOP_NONBLOCK); // a look-up that was given up ends here
     mailbox_free(r->mailbox);
+    redis_keep_end(r);
     if (r->loop != NULL)
         event_base_free(r->loop);
     redis_spaces_free(r);
-    redis_reader_free(r->reader);
+    redis_scripts_free(r);
     redis_codec_free(r->codec);
     redis_tls_free(r->tls);
-    const char *const texts[] = {r->options.host, r->options.socket_path, r->options.user,
-                                 r->options.password};
-    for (size_t i = 0; i < FARTHING_COUNT(texts); i++)
-        free((void *)(uintptr_t)texts[i]);
+    redis_options_free(&r->options);
     buffer_free(&r->where);
     pthread_cond_destroy(&r->wake);
     pthread_mutex_destroy(&r->lock);
@@ -344,26 +274,29 @@ static void wait_for_first_try(struct redis *r) {
     pthread_mutex_unlock(&r->lock);
 }
 
-struct redis *redis_open(const struct store_redis_options *options, redis_emptied *emptied,
-                         void *arg, struct error *err) {
+struct redis *redis_open(const struct store_redis_options *options,
+                         const struct redis_watcher *watcher, struct error *err) {
     struct redis *r = base_calloc(1, sizeof *r);
-    r->emptied = emptied;
-    r->emptied_arg = arg;
+    r->watcher = *watcher;
     pthread_mutex_init(&r->lock, NULL);
     pthread_cond_init(&r->wake, NULL);
     atomic_init(&r->state, REDIS_RESTING);
-    copy_options(r, options);
+    atomic_init(&r->instances, 1);
+    random_id(r->instance);
+    redis_options_copy(&r->options, options);
+    redis_options_describe(options, &r->where);
+    buffer_append_char(&r->where, '\0');
     if (options->tls && (r->tls = redis_tls_new(options, err)) == NULL) {
         free_all(r);
         return NULL;
     }
     r->codec = redis_codec_new();
+    r->channels = table_new();
     r->loop = event_base_new();
+    redis_keep_begin(r);
     r->mailbox = mailbox_new(r->loop);
-    r->pause = evtimer_new(r->loop, on_pause, r);
-    r->deadline = evtimer_new(r->loop, on_deadline, r);
     r->beat = event_new(r->loop, -1, EV_PERSIST, on_beat, r);
-    r->link = redis_link_new(r->loop, &r->options, r->tls, &link_events, r);
+    r->end = evtimer_new(r->loop, on_end, r);
     if (!start_thread(r)) {
         error_set(err, "cannot start the store's thread");
         free_all(r);

@@ -20,6 +20,12 @@ static const struct metric_family errors_family = {
     .kind = METRIC_COUNTER,
     .labels = {"kind", "error"},
 };
+static const struct metric_family kept_family = {
+    .name = "farthing_store_kept",
+    .help = "Writes that wait for the shared store to be back.",
+    .kind = METRIC_GAUGE,
+    .labels = {"kind"},
+};
 static const double seconds[] = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005,
                                  0.01,   0.025,   0.05,   0.1,   0.5,    1};
 static const struct metric_family seconds_family = {
@@ -88,6 +94,12 @@ void redis_report_begin(struct redis *r) {
     for (unsigned i = 0; i < TROUBLE_COUNT; i++)
         metric_add(errors_of((enum redis_trouble)i), 0);
     metric_set(up_gauge(), 0);
+    redis_report_kept(0);
+}
+
+void redis_report_kept(size_t count) {
+    const struct slice kind = SLICE("redis");
+    metric_set(metric_series(&kept_family, &kind), (int64_t)count);
 }
 
 void redis_count(struct redis *r, enum redis_trouble trouble) {
@@ -144,6 +156,7 @@ void redis_report_down(struct redis *r, enum redis_trouble trouble, const char *
 void redis_observe(enum redis_command_kind kind, uint64_t ns) {
     const struct slice values[] = {SLICE("redis"), kind == COMMAND_GET   ? SLICE("get")
                                                    : kind == COMMAND_PUT ? SLICE("set")
+                                                   : kind == COMMAND_RUN ? SLICE("run")
                                                                          : SLICE("other")};
     metric_observe(metric_series(&seconds_family, values), (int64_t)(ns / 1000));
 }

@@ -6,7 +6,7 @@
 
 #include "redis.h"
 
-static const char prefix[] = "farthing:";
+static const char prefix[] = REDIS_PREFIX;
 
 struct redis_space *redis_space_of(struct redis *r, const char *name) {
     for (struct redis_space *s = r->spaces; s != NULL; s = s->next)
@@ -14,6 +14,7 @@ struct redis_space *redis_space_of(struct redis *r, const char *name) {
             return s;
     struct redis_space *s = base_calloc(1, sizeof *s);
     s->name = slice_dup(slice_of(name));
+    s->era = 1;
     s->next = r->spaces;
     r->spaces = s;
     return s;
@@ -21,11 +22,48 @@ struct redis_space *redis_space_of(struct redis *r, const char *name) {
 
 void redis_space_append_key(const struct redis_space *space, struct slice key, struct buffer *out) {
     buffer_printf(out, "%s%s:%s:", prefix, space->name, space->generation);
-    buffer_append(out, key);
+    if (key.len != DIGEST_LEN) {
+        buffer_append(out, key);
+        return;
+    }
+    char hex[2 * DIGEST_LEN + 1];
+    digest_hex((const uint8_t *)key.ptr, DIGEST_LEN, hex);
+    buffer_printf(out, "{%s}", hex);
+}
+
+bool redis_space_read_key(const struct redis_space *space, struct slice name,
+                          uint8_t digest[DIGEST_LEN], struct slice *key) {
+    enum { TAGGED = 2 * DIGEST_LEN + 2 };
+    struct buffer before = {0};
+    redis_space_append_key(space, SLICE_NONE, &before);
+    bool is_here = slice_starts_with(name, buffer_slice(&before));
+    if (is_here)
+        *key = slice_from(name, before.len);
+    buffer_free(&before);
+    if (is_here && key->len == TAGGED && key->ptr[0] == '{' && key->ptr[TAGGED - 1] == '}' &&
+        digest_unhex(slice_make(key->ptr + 1, TAGGED - 2), digest, DIGEST_LEN))
+        *key = slice_make(digest, DIGEST_LEN);
+    return is_here;
 }
 
 void redis_space_append_generation_key(const struct redis_space *space, struct buffer *out) {
     buffer_printf(out, "%s%s:generation", prefix, space->name);
+}
+
+// That the generation is to come from.
+static struct redis_node *node_of(struct redis *r, const struct redis_space *space) {
+    struct buffer name = {0};
+    redis_space_append_generation_key(space, &name);
+    struct redis_node *n = redis_route_of(r, buffer_slice(&name));
+    buffer_free(&name);
+    return n;
+}
+
+// Of the oldest that waits.
+static void arm_deadline(struct redis *r, const struct redis_space *space) {
+    struct redis_node *n = node_of(r, space);
+    if (n != NULL)
+        redis_arm_deadline(n, space->waiting_first->handed_ns);
 }
 
 void redis_space_wait(struct redis *r, struct redis_space *space, struct job *j) {
@@ -35,9 +73,14 @@ void redis_space_wait(struct redis *r, struct redis_space *space, struct job *j)
     else
         space->waiting_last->next = j;
     space->waiting_last = j;
-    redis_arm_deadline(r, j->handed_ns);
+    arm_deadline(r, space);
     if (space->state != SPACE_UNKNOWN)
         return;
+    const struct redis_node *n = node_of(r, space);
+    if (n == NULL || !redis_node_is_open(n)) { // a part of a cluster is away
+        redis_space_give_up(r, space);
+        return;
+    }
     space->state = SPACE_ASKED;
     redis_send_generation(r, space, COMMAND_GENERATION);
 }
@@ -56,8 +99,12 @@ void redis_space_learn(struct redis *r, struct redis_space *space, struct slice 
     memcpy(space->generation, generation.ptr, generation.len);
     space->generation[generation.len] = '\0';
     space->state = SPACE_KNOWN;
-    if (was_emptied) // before anything is read from the new one
-        r->emptied(r->emptied_arg, space->name);
+    if (was_emptied) { // before anything is read from the new one, or written there
+        space->era++;
+        r->watcher.emptied(r->watcher.arg, space->name);
+    }
+    if (r->kept_first != NULL)
+        redis_set_timer(r->keep, 0);
     for (struct job *j = take_waiting(space), *next; j != NULL; j = next) {
         next = j->next;
         redis_perform(r, j);
@@ -110,10 +157,10 @@ void redis_space_purge(struct redis *r, struct redis_space *space) {
     // What was to be written before is written and purged, as it were.
     finish_some(r, take_some(space, is_write, NULL), STORE_OK);
     random_id(space->generation);
+    space->era++;
     space->purging = true;
     space->state = SPACE_KNOWN;
-    if (redis_state_of(r) == REDIS_READY || redis_state_of(r) == REDIS_LATE)
-        redis_send_generation(r, space, COMMAND_PURGE);
+    redis_send_generation(r, space, COMMAND_PURGE);
     for (struct job *j = take_waiting(space), *next; j != NULL; j = next) {
         next = j->next;
         redis_perform(r, j);
@@ -131,7 +178,7 @@ void redis_spaces_ask(struct redis *r) {
     }
 }
 
-// Reads fail, writes are dropped; who only waits for their end has it.
+// Reads fail, writes are kept for later; who only waits for their end has it.
 void redis_space_give_up(struct redis *r, struct redis_space *space) {
     for (struct job *j = take_waiting(space), *next; j != NULL; j = next) {
         next = j->next;
@@ -144,9 +191,20 @@ void redis_space_give_up(struct redis *r, struct redis_space *space) {
         space->state = SPACE_UNKNOWN;
 }
 
-void redis_spaces_forget(struct redis *r) {
+void redis_spaces_check_deadlines(struct redis *r, uint64_t now, uint64_t timeout_ns) {
     for (struct redis_space *s = r->spaces; s != NULL; s = s->next)
-        redis_space_give_up(r, s);
+        if (s->waiting_first != NULL && now - s->waiting_first->handed_ns >= timeout_ns)
+            redis_space_give_up(r, s);
+        else if (s->waiting_first != NULL)
+            arm_deadline(r, s);
+}
+
+// A purge that was written while that one could not be asked is to be seen before
+// anything is read again.
+void redis_spaces_forget(struct redis *r, const struct redis_node *n) {
+    for (struct redis_space *s = r->spaces; s != NULL; s = s->next)
+        if (n == NULL || node_of(r, s) == n || node_of(r, s) == NULL)
+            redis_space_give_up(r, s);
 }
 
 void redis_spaces_free(struct redis *r) {

@@ -49,13 +49,19 @@ static void store_free(struct store *s) {
 
 // ------------------------------------------------------------------ watches
 
-void store_watch(struct store *s, const char *space, store_emptied *emptied, void *arg) {
+static struct job *job_new(enum job_kind kind, const char *space, struct slice key,
+                           struct slice value);
+
+void store_watch(struct store *s, const char *space, store_emptied *emptied, store_changed *changed,
+                 void *arg) {
     struct watch *w = base_alloc(sizeof *w);
-    *w = (struct watch){.space = space, .emptied = emptied, .arg = arg};
+    *w = (struct watch){.space = space, .emptied = emptied, .changed = changed, .arg = arg};
     pthread_mutex_lock(&s->watch_lock);
     w->next = s->watches;
     s->watches = w;
     pthread_mutex_unlock(&s->watch_lock);
+    if (s->redis != NULL && changed != NULL)
+        (void)redis_enqueue(s->redis, job_new(JOB_WATCH, space, SLICE_NONE, SLICE_NONE));
 }
 
 void store_unwatch(struct store *s, void *arg) {
@@ -78,6 +84,15 @@ static void tell_watches(void *store, const char *space) {
     for (struct watch *w = s->watches; w != NULL; w = w->next)
         if (strcmp(w->space, space) == 0)
             w->emptied(w->arg);
+    pthread_mutex_unlock(&s->watch_lock);
+}
+
+static void tell_of_change(void *store, const char *space, struct slice key) {
+    struct store *s = store;
+    pthread_mutex_lock(&s->watch_lock);
+    for (struct watch *w = s->watches; w != NULL; w = w->next)
+        if (w->changed != NULL && strcmp(w->space, space) == 0)
+            w->changed(w->arg, key);
     pthread_mutex_unlock(&s->watch_lock);
 }
 
@@ -112,7 +127,7 @@ struct store *store_open_redis(const struct store_options *options,
     struct store *s = store_open(options, err);
     if (s == NULL || redis == NULL)
         return s;
-    s->redis = redis_open(redis, tell_watches, s, err);
+    s->redis = redis_open(redis, &(struct redis_watcher){tell_watches, tell_of_change, s}, err);
     if (s->redis != NULL)
         return s;
     store_close(s);
@@ -193,12 +208,12 @@ static struct job *job_new(enum job_kind kind, const char *space, struct slice k
 // Spaces are in Redis where there is one; journals and queries never are.
 static bool hand_over(struct store *s, struct job *j) {
     bool is_of_spaces = j->kind == JOB_GET || j->kind == JOB_PUT || j->kind == JOB_DELETE ||
-                        j->kind == JOB_DELETE_SPACE || j->kind == JOB_BOUND;
+                        j->kind == JOB_DELETE_SPACE || j->kind == JOB_BOUND || j->kind == JOB_RUN;
     return s->redis != NULL && is_of_spaces ? redis_enqueue(s->redis, j) : store_enqueue(s, j);
 }
 
-static struct store_op *start_op(struct store_client *c, struct job *j, store_done *done,
-                                 void *arg) {
+struct store_op *store_start_op(struct store_client *c, struct job *j, store_done *done,
+                                void *arg) {
     struct store_op *op = base_calloc(1, sizeof *op);
     op->mail.run = on_mail;
     op->client = c;
@@ -220,7 +235,7 @@ static struct store_op *start_op(struct store_client *c, struct job *j, store_do
 
 struct store_op *store_get(struct store_client *c, const char *space, struct slice key,
                            store_done *done, void *arg) {
-    return start_op(c, job_new(JOB_GET, space, key, SLICE_NONE), done, arg);
+    return store_start_op(c, job_new(JOB_GET, space, key, SLICE_NONE), done, arg);
 }
 
 struct store_op *store_query(struct store_client *c, const char *sql, const struct slice *params,
@@ -240,7 +255,7 @@ struct store_op *store_query(struct store_client *c, const char *sql, const stru
         j->param_count++;
     }
     buffer_free(&bytes);
-    return start_op(c, j, done, arg);
+    return store_start_op(c, j, done, arg);
 }
 
 static void enqueue_and_forget(struct store *s, struct job *j) {
@@ -292,6 +307,8 @@ void store_client_free(struct store_client *c) {
         return;
     while (c->pending != NULL)
         store_cancel(c->pending);
+    while (c->ears != NULL)
+        store_unlisten(c->ears);
     // The threads may still hold operations that will be posted here.
     flush_database(c->store);
     if (c->store->redis != NULL) {

@@ -18,6 +18,13 @@ enum job_kind {
     JOB_DELETE,
     JOB_DELETE_SPACE,
     JOB_BOUND,
+    JOB_RUN, // a script, in a shared store
+    JOB_BEAT, // the same, of the shared store's thread for itself
+    JOB_SAY,
+    JOB_LISTEN,
+    JOB_UNLISTEN,
+    JOB_WATCH, // a space's single values
+    JOB_CHECK, // of the shared store's thread for itself: is this one still there?
     JOB_JOURNAL,
     JOB_QUERY,
     JOB_PREPARE,
@@ -51,6 +58,7 @@ struct job {
     struct mail mail; // first: mail is the job
     struct redis *redis;
     uint64_t handed_ns;
+    int64_t patience_ms; // RUN; 0: as all
     struct store_client *client; // FORGET_CLIENT
     struct job *next;
     enum job_kind kind;
@@ -62,7 +70,15 @@ struct job {
     struct store_journal *journal;
     struct slice params[QUERY_PARAMS_MAX];
     size_t param_count;
-    struct store_op *op;  // GET, QUERY
+    const struct store_script *script; // RUN, BEAT: with these keys, then arguments
+    struct slice *parts;
+    size_t key_count, part_count;
+    struct store_ear *ear; // LISTEN, UNLISTEN
+    uint64_t era;          // PUT, DELETE: of the space, when it was taken; 0: not known
+    unsigned redirects;      // how often it was sent to another node
+    unsigned tries;          // and how often a node could not do it at that moment
+    uint64_t redirects_seen; // FLUSH, STOP
+    struct store_op *op;   // GET, QUERY, RUN
     struct waiter *waiter; // PREPARE, FLUSH, FORGET_CLIENT
 };
 
@@ -88,10 +104,25 @@ struct store_op {
     int64_t expires_ms;
 };
 
+// Who listens to a channel. Shared by its loop and the shared store's thread, and
+// by each message that is on its way.
+struct store_ear {
+    struct store_ear *next, *previous; // the client's
+    struct store_ear *next_on_channel; // the thread's
+    struct store_client *client;
+    char *channel;
+    _Atomic int references;
+    _Atomic unsigned waiting; // messages that the loop has not taken
+    bool deaf;                // the loop's
+    store_heard *heard;
+    void *arg;
+};
+
 struct store_client {
     struct store *store;
     struct mailbox *mailbox;
     struct store_op *pending;
+    struct store_ear *ears;
 };
 
 struct space_held {
@@ -123,6 +154,7 @@ struct watch {
     struct watch *next;
     const char *space;
     store_emptied *emptied;
+    store_changed *changed;
     void *arg;
 };
 
@@ -197,6 +229,10 @@ bool journal_prepare(struct store *s, struct store_journal *j, struct error *err
 int journal_write(struct store_journal *j, struct slice lines);
 void journal_forget_statements(struct store_journal *j); // before the database is closed
 void journal_free_all(struct store *s);
+
+// store.c, for shared.c: NULL, and the job freed, when it cannot be done now
+struct store_op *store_start_op(struct store_client *c, struct job *j, store_done *done,
+                                void *arg);
 
 // worker.c
 extern const struct metric_family store_dropped_family;

@@ -15,8 +15,8 @@ static const struct metric_family failures_family = {
     {0}, 0, 0, 0, 0};
 const struct metric_family store_dropped_family = {
     "farthing_store_dropped_total",
-    "Writes dropped because the store's queue was full, or a shared store away.", METRIC_COUNTER,
-    {0}, 0, 0, 0, 0};
+    "Writes dropped because the store's queue was full, or a shared store away for too long.",
+    METRIC_COUNTER, {0}, 0, 0, 0, 0};
 
 enum { COMPLAINT_PAUSE_MS = 60000, SWEEP_PAUSE_MS = 30000, RETRY_PAUSE_MS = 1000 };
 
@@ -115,7 +115,14 @@ static int do_job(struct store *s, struct job *j) {
         return do_prepare(s, j);
     case JOB_BOUND:
     case JOB_FLUSH:
-    case JOB_FORGET_CLIENT: // never handed to this thread
+    case JOB_RUN: // this and what follows are never handed to this thread
+    case JOB_BEAT:
+    case JOB_SAY:
+    case JOB_LISTEN:
+    case JOB_UNLISTEN:
+    case JOB_WATCH:
+    case JOB_CHECK:
+    case JOB_FORGET_CLIENT:
     case JOB_STOP:
         break;
     }

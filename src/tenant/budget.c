@@ -67,7 +67,7 @@ static struct budget_counter *find_legs(struct budget_reservation *r,
     return tightest;
 }
 
-static void drop_legs(struct budget_reservation *r) {
+void budget_drop_legs(struct budget_reservation *r) {
     for (size_t i = 0; i < r->leg_count; i++)
         r->legs[i].counter->holds--;
     if (r->legs != r->own)
@@ -76,7 +76,7 @@ static void drop_legs(struct budget_reservation *r) {
     r->leg_count = 0;
 }
 
-static void refuse(struct budget_counter *c, const struct budget_scope *scope, config_pico asked,
+void budget_refuse(struct budget_counter *c, const struct budget_scope *scope, config_pico asked,
                    int64_t now_ms, struct budget_refusal *out) {
     *out = (struct budget_refusal){.asked = asked};
     counter_view(c, now_ms, &out->budget);
@@ -108,10 +108,12 @@ static enum budget_verdict take(struct budgets_loop *l, struct budget_reservatio
                                 struct budget_rows *rows, struct budget_refusal *refusal) {
     config_pico least = INT64_MAX;
     struct budget_counter *tightest = find_legs(r, &ask->scope, now_ms, rows, &least);
+    if (l->budgets->share.on)
+        return budget_share_take(l, r, ask, tightest, now_ms, rows, refusal);
     if (tightest != NULL && (tightest->frozen || r->amount > least)) {
-        refuse(tightest, &ask->scope, r->amount, now_ms, refusal);
+        budget_refuse(tightest, &ask->scope, r->amount, now_ms, refusal);
         budget_check_exhausted(rows, tightest, r->amount, now_ms);
-        drop_legs(r);
+        budget_drop_legs(r);
         return BUDGET_REFUSED;
     }
     take_legs(r, rows);
@@ -123,6 +125,11 @@ static enum budget_verdict take(struct budgets_loop *l, struct budget_reservatio
     return BUDGET_GRANTED;
 }
 
+static uint64_t longest_wait_ms(struct budgets *b) {
+    return b->share.on ? (uint64_t)atomic_load_explicit(&b->share.timeout_ms, memory_order_relaxed)
+                       : BUDGET_CONFIRM_MS;
+}
+
 enum budget_verdict budget_reserve(struct budgets_loop *l, struct budget_reservation *r,
                                    const struct budget_ask *ask, budget_ready *ready, void *arg,
                                    struct budget_refusal *refusal) {
@@ -132,19 +139,23 @@ enum budget_verdict budget_reserve(struct budgets_loop *l, struct budget_reserva
     r->amount = ask->worst > 0 ? ask->worst : 0;
     r->waiter = NULL;
     r->leg_count = 0;
-    int64_t now_ms = clock_wall_ms();
+    int64_t now_ms = budgets_now_ms(l->budgets);
+    struct share_call *call = NULL;
     budget_rows_start(&rows);
     pthread_mutex_lock(&r->tenant->lock);
     enum budget_verdict verdict = take(l, r, ask, now_ms, &rows, refusal);
     if (verdict == BUDGET_WAIT)
-        budget_wait_start(l, r, ready, arg);
+        budget_wait_start(l, r, &ask->scope, ready, arg);
+    if (verdict == BUDGET_WAIT && l->budgets->share.on)
+        call = budget_share_ask(l, r->tenant);
     pthread_mutex_unlock(&r->tenant->lock);
     r->state = verdict == BUDGET_GRANTED ? BUDGET_HELD
                : verdict == BUDGET_WAIT  ? BUDGET_WAITING
                                          : BUDGET_RELEASED;
     if (verdict == BUDGET_WAIT)
-        waits_add(&l->waits, &r->waiter->wait, clock_mono_ms() + BUDGET_CONFIRM_MS);
+        waits_add(&l->waits, &r->waiter->wait, clock_mono_ms() + longest_wait_ms(l->budgets));
     budget_rows_write(l, &rows);
+    budget_share_send(call);
     return verdict;
 }
 
@@ -187,16 +198,21 @@ static bool end(struct budgets_loop *l, struct budget_reservation *r, enum budge
     struct budget_rows rows;
     cost = cost > 0 ? cost : 0;
     bool over = r->leg_count > 0 && cost > r->amount;
-    int64_t now_ms = clock_wall_ms();
+    int64_t now_ms = budgets_now_ms(l->budgets);
     budget_rows_start(&rows);
     pthread_mutex_lock(&r->tenant->lock);
+    if (l->budgets->share.on && budget_is_asked_for(r))
+        budget_share_force(r, now_ms);
     budget_wait_stop(r);
     for (size_t i = 0; i < r->leg_count; i++)
         settle_leg(&r->legs[i], r->amount, cost, now_ms, &rows);
     config_pico remaining = least_left(r, now_ms);
-    drop_legs(r);
+    struct share_call *call =
+        l->budgets->share.on ? budget_share_return(l, r, now_ms) : NULL;
+    budget_drop_legs(r);
     pthread_mutex_unlock(&r->tenant->lock);
     budget_rows_write(l, &rows);
+    budget_share_send(call);
     r->state = state;
     if (out != NULL)
         *out = (struct budget_settled){over ? cost - r->amount : 0, remaining};
@@ -230,7 +246,7 @@ static config_pico left_for(struct budget *b, const struct budget_scope *scope, 
 
 config_pico budget_remaining(struct budgets_loop *l, const struct budget_scope *scope) {
     struct budget_tenant *t = budget_tenant_known(l, scope->tenant);
-    int64_t now_ms = clock_wall_ms();
+    int64_t now_ms = budgets_now_ms(l->budgets);
     config_pico least = INT64_MAX;
     bool any = false;
     pthread_mutex_lock(&t->lock);

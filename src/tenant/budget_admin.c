@@ -21,7 +21,7 @@ static struct budget_counter *counter_by_name(struct budget_tenant *t,
                                               const struct budget_name *name, bool make,
                                               struct error *err) {
     struct budget *b = budget_by_name(t, name->budget);
-    int64_t now_ms = clock_wall_ms();
+    int64_t now_ms = budgets_now_ms(t->budgets);
     if (b == NULL) {
         no_budget(name, err);
         return NULL;
@@ -46,16 +46,36 @@ static struct budget_counter *counter_by_name(struct budget_tenant *t,
     return c;
 }
 
+enum deed { TOP_UP, RESET, FREEZE, THAW };
+
 // The amount of this window is never below 0.
 static void top_up(struct budget_counter *c, config_pico amount) {
     struct counter_sums sums;
     struct span *s = c->now;
-    counter_sum(c, clock_wall_ms(), &sums);
+    counter_sum(c, budgets_now_ms(c->budget->tenant->budgets), &sums);
     config_pico others = pico_add(sums.extra, -s->extra); // of other parts of a sliding window
     config_pico least = -pico_add(c->amount, others > 0 ? others : 0);
     config_pico extra = pico_add(s->extra, amount);
     s->extra = extra > least ? extra : least;
     counter_set_dirty(c, s);
+}
+
+// In the shared store, for all instances; here it is seen at once, as it will be there.
+static bool is_shared_deed(struct budgets *b, struct budget_counter *c, enum deed deed,
+                           config_pico amount, struct error *err) {
+    static const char *const names[] = {
+        [TOP_UP] = "top_up", [RESET] = "reset", [FREEZE] = "freeze", [THAW] = "thaw"};
+    if (b->share.on && !(store_is_up(b->store) && budget_share_send_deed(b, c, names[deed], amount)))
+        return error_set(err, "the shared store is away: nothing was changed");
+    return true;
+}
+
+// What this instance spent goes on as it was; the others' part of it is less than none.
+static void reset_shared(struct budget_counter *c, int64_t now_ms) {
+    struct counter_sums sums;
+    counter_sum(c, now_ms, &sums);
+    c->now->share.others_spent = pico_add(c->now->share.others_spent, -sums.spent);
+    c->now->recovered = 0;
 }
 
 // A raise of the ceiling that is on its way is one of before: its answer is void.
@@ -77,7 +97,25 @@ static void reset(struct budget_counter *c) {
     c->told = (struct budget_told){0};
 }
 
-enum deed { TOP_UP, RESET, FREEZE, THAW };
+static void carry_out(struct budget_counter *c, enum deed deed, config_pico amount,
+                      struct budget_rows *rows) {
+    struct budgets *b = c->budget->tenant->budgets;
+    if (deed == TOP_UP)
+        top_up(c, amount);
+    else if (deed == RESET && b->share.on)
+        reset_shared(c, budgets_now_ms(b));
+    else if (deed == RESET)
+        reset(c);
+    else
+        c->frozen = deed == FREEZE;
+    if (c->dirty)
+        budget_rows_note_dirty(rows, c);
+    if (deed == FREEZE || deed == THAW)
+        budget_rows_note_state(rows, c);
+    c->share.refused_until_ms = 0;
+    if (b->share.on)
+        budget_share_activate(c);
+}
 
 static bool change(struct budgets *b, const struct budget_name *name, enum deed deed,
                    config_pico amount, struct error *err) {
@@ -88,18 +126,10 @@ static bool change(struct budgets *b, const struct budget_name *name, enum deed 
     budget_rows_start(&rows);
     pthread_mutex_lock(&t->lock);
     struct budget_counter *c = counter_by_name(t, name, deed == TOP_UP || deed == FREEZE, err);
-    if (c != NULL) {
-        if (deed == TOP_UP)
-            top_up(c, amount);
-        else if (deed == RESET)
-            reset(c);
-        else
-            c->frozen = deed == FREEZE;
-        if (c->dirty)
-            budget_rows_note_dirty(&rows, c);
-        if (deed == FREEZE || deed == THAW)
-            budget_rows_note_state(&rows, c);
-    }
+    if (c != NULL && !is_shared_deed(b, c, deed, amount, err))
+        c = NULL;
+    if (c != NULL)
+        carry_out(c, deed, amount, &rows);
     pthread_mutex_unlock(&t->lock);
     budget_rows_append(b, &rows);
     return c != NULL;

@@ -17,13 +17,15 @@ static void add_span(struct counter_sums *out, const struct span *s) {
 
 void counter_sum(const struct budget_counter *c, int64_t now_ms, struct counter_sums *out) {
     *out = (struct counter_sums){0};
-    if (!c->many) {
+    if (!c->many)
         add_span(out, c->now);
-        return;
-    }
-    for (size_t i = 0; i < c->span_count; i++)
+    for (size_t i = 0; c->many && i < c->span_count; i++)
         if (span_counts(c, &c->spans[i], now_ms))
             add_span(out, &c->spans[i]);
+    if (c->now == NULL)
+        return;
+    out->spent = pico_add(out->spent, c->now->share.others_spent);
+    out->reserved = pico_add(out->reserved, c->now->share.others_open);
 }
 
 config_pico counter_amount(const struct budget_counter *c, config_pico extra) {
@@ -32,11 +34,11 @@ config_pico counter_amount(const struct budget_counter *c, config_pico extra) {
 }
 
 config_pico counter_left(const struct budget_counter *c, int64_t now_ms) {
-    if (!c->many) // neither is negative
+    if (!c->many && c->now->share.told == 0) // neither is negative
         return counter_amount(c, c->now->extra) - span_used(c->now);
     struct counter_sums sums;
     counter_sum(c, now_ms, &sums);
-    return counter_amount(c, sums.extra) - pico_add(sums.spent, sums.reserved);
+    return pico_add(counter_amount(c, sums.extra), -pico_add(sums.spent, sums.reserved));
 }
 
 // --------------------------------------------------------------------- waiting

@@ -12,11 +12,17 @@ struct budgets *budgets_open(struct store *store, struct error *err) {
     b->names = arena_new(4096);
     b->store = store;
     budget_metrics_declare();
-    if (store == NULL || budget_recover(b, err))
+    budget_share_open(b);
+    if (store == NULL || b->share.on || budget_recover(b, err))
         return b;
     b->journal = NULL; // nothing to write
     budgets_close(b);
     return NULL;
+}
+
+void budgets_on_recovered(struct budgets *b, budget_visitor *recovered, void *arg) {
+    b->share.recovered = recovered;
+    b->share.recovered_arg = arg;
 }
 
 static void tenant_free(struct budget_tenant *t) {
@@ -40,6 +46,8 @@ static void zones_free(struct budgets *b) {
 void budgets_close(struct budgets *b) {
     if (b == NULL)
         return;
+    if (b->share.on)
+        budget_share_close(b);
     budget_rows_write_all(b, true);
     for (struct budget_tenant *t = b->tenants, *next; t != NULL; t = next) {
         next = t->next;
@@ -63,6 +71,7 @@ struct budgets_loop *budgets_loop_new(struct budgets *b, struct event_base *loop
     l->client = client;
     l->known = table_new();
     waits_open(&l->waits, loop, budget_on_due);
+    budget_share_start(l, loop);
     return l;
 }
 
@@ -70,6 +79,7 @@ void budgets_loop_free(struct budgets_loop *l) {
     if (l == NULL)
         return;
     budget_confirmations_cancel(l);
+    budget_share_stop(l);
     waits_close(&l->waits);
     table_free(l->known);
     free(l);

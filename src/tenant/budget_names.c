@@ -31,7 +31,7 @@ static const struct metric_family remaining_family = {
     12};
 const struct metric_family budget_unconfirmed_family = {
     "farthing_budget_unconfirmed_total",
-    "Grants that did not wait for a store that is slow.",
+    "Grants that did not wait for a store that is slow or away.",
     METRIC_COUNTER,
     {0},
     NULL,
@@ -207,6 +207,15 @@ static bool set_warnings(struct budget *b, const struct config_budget *from) {
     return changed;
 }
 
+// The lease was of more than there is now.
+static void lower_lease(struct budget_counter *c) {
+    if (!c->budget->tenant->budgets->share.on || c->now == NULL)
+        return;
+    if (c->now->confirmed > span_used(c->now))
+        c->now->confirmed = span_used(c->now);
+    c->share.outdated = true;
+}
+
 static void configure_counters(struct budget *b, bool mute, int64_t now_ms,
                                struct budget_rows *rows) {
     if (b->by_value == NULL)
@@ -214,6 +223,8 @@ static void configure_counters(struct budget *b, bool mute, int64_t now_ms,
     for (size_t i = 0; i < b->count; i++) {
         struct budget_counter *c = b->slots[i];
         bool recovered = c->now == NULL;
+        if (c->amount > b->amount)
+            lower_lease(c);
         c->amount = b->amount;
         counter_set_shape(c, &b->shape, now_ms);
         if (mute || recovered)
@@ -231,6 +242,8 @@ static void configure_budget(struct budget_tenant *t, const struct config_budget
     struct slice feature =
         slice_equal(b->feature, from->feature) ? b->feature : keep_name(all, from->feature);
     struct slice user = slice_equal(b->user, from->user) ? b->user : keep_name(all, from->user);
+    struct slice zone =
+        slice_equal(b->zone, from->timezone) ? b->zone : keep_name(all, from->timezone);
     const struct window_shape shape = {
         .length_ms = from->window_ms,
         .sliding = from->sliding && from->window_ms > 0,
@@ -244,6 +257,7 @@ static void configure_budget(struct budget_tenant *t, const struct config_budget
     b->user = user;
     b->amount = from->amount > 0 ? from->amount : 0;
     b->shape = shape;
+    b->zone = zone;
     b->configured = true;
     configure_counters(b, set_warnings(b, from), now_ms, &rows);
     pthread_mutex_unlock(&t->lock);
@@ -279,7 +293,11 @@ static void configure_runs(struct budget_tenant *t, int64_t now_ms) {
 }
 
 void budgets_configure(struct budgets *b, const struct config *config) {
-    int64_t now_ms = clock_wall_ms();
+    int64_t now_ms = budgets_now_ms(b);
+    atomic_store(&b->share.open, config->store.on_failure.budgets_open);
+    // What is late here is refused, where a cache would have bought: it may take longer.
+    if (b->share.on && config->store.redis.command_timeout_ms > BUDGET_CONFIRM_MS)
+        atomic_store(&b->share.timeout_ms, config->store.redis.command_timeout_ms);
     for (size_t i = 0; i < config->tenant_count; i++) {
         const struct config_tenant *tenant = &config->tenants[i];
         struct budget_tenant *t = budget_tenant_find(b, tenant->name);

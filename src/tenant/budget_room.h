@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "budget_share.h"
 #include "farthing/budget.h"
 #include "farthing/store.h"
 #include "waits.h"
@@ -48,13 +49,14 @@ struct span {
     config_pico recovered, overrun; // parts of spent
     config_pico extra;              // an operator's, on top of the amount; may be negative
     config_pico ceiling;            // of its newest row
-    config_pico confirmed;          // grants may go up to here: it is on disk
+    config_pico confirmed;          // grants may go up to here: it is on disk, or leased
     uint64_t raise;                 // row whose answer confirms; 0: none, or no longer
     bool confirming;                // an answer about a higher ceiling is on its way
     bool dirty;                     // wants a row
     int64_t reach_ms;               // a part's: how long it counts after its end
     int64_t until_ms;               // counts until then, beside the window
     struct budget_told told;
+    struct span_share share; // all 0 where the store is not shared
 };
 
 struct budget_counter {
@@ -76,6 +78,7 @@ struct budget_counter {
     _Atomic unsigned writing;             // rows that do; counted up under the lock, down without
     size_t slot;                          // in the budget's
     struct budget_counter *older, *newer; // by last use
+    struct counter_share share;
 };
 
 struct budget {
@@ -89,6 +92,7 @@ struct budget {
     int64_t told_ms; // when a counter's exhaustion was told last
     config_pico amount;
     struct window_shape shape;
+    struct slice zone; // its name
     uint8_t warn_at[WARNINGS_MAX];
     unsigned warn_count;
     struct metric_series *rejections, *overruns, *remaining;
@@ -110,6 +114,11 @@ struct budget_waiter {
     struct budget_reservation *reservation;
     budget_ready *ready;
     void *arg;
+    enum budget_verdict verdict;
+    // Of a shared store's:
+    uint64_t number; // in its tenant
+    struct budget_scope scope;
+    struct budget_refusal refusal;
 };
 
 struct budget_tenant {
@@ -118,7 +127,10 @@ struct budget_tenant {
     struct budget *first, *last; // budgets; only added to
     size_t budget_count;
     struct budget *run;            // PER_RUN_COST; NULL: nobody asked yet
-    struct budget_waiter *waiters; // in no order
+    struct budget_waiter *waiters, *last_waiter; // in the order in which they came
+    uint64_t waiter_number;                      // the last one's
+    // Counters that are to be reported, of a shared store's; in one of the two.
+    struct budget_counter *active, *beating;
     struct slice name;             // in the budgets' arena
     struct budget_tenant *next;    // all, newest first
 };
@@ -129,12 +141,13 @@ struct budget_zone { // read once a process
     struct zone *zone;
 };
 
-struct budget_loss { // what a start counted as spent, until it is told
+struct budget_loss { // what was counted as spent, until it is told
     struct budget_loss *next;
     struct budget *budget;
     struct slice value; // behind the struct
     struct window window;
     config_pico lost, spent;
+    bool has_row; // of a shared store's: the tenant's rows are made to agree with its budget
 };
 
 struct budgets {
@@ -146,7 +159,8 @@ struct budgets {
     struct budget_loss *losses; // the opening thread's
     size_t loss_count;
     struct store *store; // NULL: memory only
-    struct store_journal *journal;
+    struct store_journal *journal; // NULL: memory only, or a shared store
+    struct budgets_share share;
     _Atomic uint64_t rows;                // number of the newest
     _Atomic uint64_t refreshed;           // the same when some were written again last
     _Atomic size_t counters;              // of all budgets
@@ -163,7 +177,17 @@ struct budgets_loop {
     struct table *known; // tenants by name, without the lock
     struct waits waits;
     struct confirmation *confirmations; // pending
+    struct share_call *calls;           // pending
+    struct event *beat;                 // NULL: the store is not shared
+    struct budget_tenant *reporting;    // where this loop's round of reports is; NULL: over
 };
+
+// All instances turn windows by one clock.
+static inline int64_t budgets_now_ms(struct budgets *b) {
+    return b->share.on ? store_now_ms(b->store) +
+                             atomic_load_explicit(&b->share.ahead_ms, memory_order_relaxed)
+                       : clock_wall_ms();
+}
 
 // ---- budget_span.c: the windows of a counter; under the tenant's lock, as all
 // that follows up to the store
@@ -205,6 +229,12 @@ bool counter_wants_lower(const struct budget_counter *c, const struct span *s,
 struct budget_view budget_view_of(const struct budget *b, const struct window *w);
 void counter_view(const struct budget_counter *c, int64_t now_ms, struct budget_view *out);
 
+// ---- budget.c
+
+void budget_drop_legs(struct budget_reservation *r);
+void budget_refuse(struct budget_counter *c, const struct budget_scope *scope, config_pico asked,
+                   int64_t now_ms, struct budget_refusal *out);
+
 // ---- budget_values.c: counters of a budget
 
 struct slice budget_value_of(const struct budget *b, const struct budget_scope *scope);
@@ -233,8 +263,15 @@ extern const struct metric_family budget_unconfirmed_family;
 
 // Is all of this reservation below ceilings that are on disk?
 bool budget_is_safe(const struct budget_reservation *r);
-void budget_wait_start(struct budgets_loop *l, struct budget_reservation *r, budget_ready *ready,
-                       void *arg);
+void budget_wait_start(struct budgets_loop *l, struct budget_reservation *r,
+                       const struct budget_scope *scope, budget_ready *ready, void *arg);
+// Has a shared store still to say whether there is some?
+static inline bool budget_is_asked_for(const struct budget_reservation *r) {
+    const struct budget_waiter *w = r->waiter;
+    return w != NULL && (w->place == BUDGET_WAITER_QUEUED || w->verdict == BUDGET_WAIT);
+}
+// It has its verdict (BUDGET_WAIT: it has to ask again): off the tenant's list, and told on its loop.
+void budget_wait_end(struct budget_tenant *t, struct budget_waiter *w);
 // Frees the waiter, or leaves it to the mail that is under way.
 void budget_wait_stop(struct budget_reservation *r);
 // Grants those who are safe now, and those for whom no answer is to come.

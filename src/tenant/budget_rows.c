@@ -57,6 +57,8 @@ static bool in_memory(const struct budget_counter *c) {
 
 void budget_rows_note(struct budget_rows *rows, struct budget_counter *c, struct span *s) {
     config_pico ceiling;
+    if (in_memory(c))
+        return;
     if (counter_wants_raise(c, s, &ceiling)) {
         s->ceiling = ceiling;
         s->confirming = true;

@@ -82,7 +82,8 @@ struct span *counter_add_span(struct budget_counter *c, struct window window, in
     struct span *s = c->span_count < enough ? NULL : oldest_span(c, now_ms);
     if (s == NULL)
         s = counter_push_span(c);
-    bool in_memory = c->budget->tenant->budgets->journal == NULL;
+    const struct budgets *b = c->budget->tenant->budgets;
+    bool in_memory = b->journal == NULL && !b->share.on;
     *s = (struct span){
         .window = window, .epoch = ++c->last_epoch, .confirmed = in_memory ? INT64_MAX : 0};
     return s;
@@ -179,10 +180,26 @@ static struct span *turn_sliding(struct budget_counter *c, int64_t now_ms) {
     return c->now = s;
 }
 
+// What a shared store said of all parts holds until it says something of the new one.
+static struct span *turn_told(struct budget_counter *c, int64_t now_ms) {
+    struct span_share told = c->now->share;
+    config_pico extra = c->now->extra, recovered = c->now->recovered;
+    c->now->extra = c->now->recovered = 0;
+    struct span *s = turn_sliding(c, now_ms);
+    s->share.others_spent = told.others_spent;
+    s->share.others_open = told.others_open;
+    s->extra = extra;
+    s->recovered = recovered;
+    return s;
+}
+
 struct span *counter_turn(struct budget_counter *c, int64_t now_ms) {
     if (c->now != NULL && (holds(&c->now->window, now_ms) || c->shape.length_ms == 0))
         return c->now;
-    return c->shape.sliding ? turn_sliding(c, now_ms) : turn_fixed(c, now_ms);
+    if (!c->shape.sliding)
+        return turn_fixed(c, now_ms);
+    bool told = c->now != NULL && c->budget->tenant->budgets->share.on;
+    return told ? turn_told(c, now_ms) : turn_sliding(c, now_ms);
 }
 
 // --------------------------------------------------------------- another shape

@@ -144,7 +144,7 @@ static bool is_total(const struct budget_counter *c) {
 // May it be forgotten? Nobody points to it, and a new one would say the same, but
 // of a total that has not been touched for long.
 static bool is_idle(struct budget_counter *c, int64_t now_ms) {
-    if (c->holds > 0 || c->frozen || atomic_load_explicit(&c->writing, memory_order_acquire) > 0)
+    if (c->holds > 0 || c->frozen || c->share.active || atomic_load_explicit(&c->writing, memory_order_acquire) > 0)
         return false;
     if (is_total(c) && now_ms - c->touched_ms > forget_after_ms(c->budget))
         return true;

@@ -49,7 +49,7 @@ static void set_remaining(struct budget *b, config_pico least) {
 
 // Budgets for all: in one moment.
 static struct budget *view_common(struct budget_tenant *t, struct views *views) {
-    int64_t now_ms = clock_wall_ms();
+    int64_t now_ms = budgets_now_ms(t->budgets);
     pthread_mutex_lock(&t->lock);
     struct budget *first = t->first;
     for (struct budget *b = first; b != NULL; b = b->next) {
@@ -66,7 +66,7 @@ static struct budget *view_common(struct budget_tenant *t, struct views *views) 
 // Counters of values: some at a time, so that requests get the lock in between.
 // Where to go on; SIZE_MAX: that was all.
 static size_t view_some(struct budget *b, size_t at, struct views *views, config_pico *least) {
-    int64_t now_ms = clock_wall_ms();
+    int64_t now_ms = budgets_now_ms(b->tenant->budgets);
     size_t end = at + VIEWS_PER_LOCK;
     pthread_mutex_lock(&b->tenant->lock);
     for (; at < end && at < b->count; at++)
@@ -94,6 +94,7 @@ static struct budget *next_of(struct budget *b) {
 }
 
 static void look(struct budgets *all, struct views *views, budget_visitor *visit, void *arg) {
+    atomic_store(&all->share.viewed_ms, clock_mono_ms()); // and is kept younger for a while
     for (struct budget_tenant *t = budget_tenant_first(all); t != NULL; t = t->next) {
         struct budget *b = view_common(t, views);
         show(views, visit, arg);

@@ -1,4 +1,5 @@
-// Those who wait until a ceiling is on disk. Their money is reserved already; the
+// Those who wait until a ceiling is on disk, where their money is reserved already;
+// or (budget_share_take.c) until a shared store has said whether there is some. The
 // wait ends with a mail from whoever learns that it is safe, by the timer of
 // their loop, or because the reservation ends.
 #include <stdlib.h>
@@ -12,14 +13,19 @@ static void unlink_waiter(struct budget_tenant *t, struct budget_waiter *w) {
         t->waiters = w->next;
     if (w->next != NULL)
         w->next->previous = w->previous;
+    else
+        t->last_waiter = w->previous;
     w->next = w->previous = NULL;
 }
 
 static void link_waiter(struct budget_tenant *t, struct budget_waiter *w) {
-    w->next = t->waiters;
-    if (t->waiters != NULL)
-        t->waiters->previous = w;
-    t->waiters = w;
+    w->previous = t->last_waiter;
+    if (t->last_waiter != NULL)
+        t->last_waiter->next = w;
+    else
+        t->waiters = w;
+    t->last_waiter = w;
+    w->number = ++t->waiter_number;
 }
 
 // Is all that was used when this leg was reserved, or all that is used now, on
@@ -49,6 +55,12 @@ static bool waits_for_nothing(const struct budget_reservation *r) {
 }
 
 // Posting under the lock: once it is free the waiter's loop may be closed.
+void budget_wait_end(struct budget_tenant *t, struct budget_waiter *w) {
+    unlink_waiter(t, w);
+    w->place = BUDGET_WAITER_GRANTED;
+    mailbox_post(w->loop->waits.mailbox, &w->wait.mail);
+}
+
 void budget_wake(struct budget_tenant *t) {
     for (struct budget_waiter *w = t->waiters, *next; w != NULL; w = next) {
         next = w->next;
@@ -56,23 +68,37 @@ void budget_wake(struct budget_tenant *t) {
             continue;
         if (!budget_is_safe(w->reservation))
             metric_add(metric_plain(&budget_unconfirmed_family), 1);
-        unlink_waiter(t, w);
-        w->place = BUDGET_WAITER_GRANTED;
-        mailbox_post(w->loop->waits.mailbox, &w->wait.mail);
+        budget_wait_end(t, w);
     }
 }
 
 static void finish_waiting(struct budget_waiter *w) {
-    w->reservation->state = BUDGET_HELD;
+    bool granted = w->verdict == BUDGET_GRANTED;
+    w->reservation->state = granted ? BUDGET_HELD : BUDGET_RELEASED;
     w->reservation->waiter = NULL;
-    w->ready(w->arg);
+    w->ready(w->arg, w->verdict, granted ? NULL : &w->refusal);
     free(w);
+}
+
+// Who had asked for it too is gone, and with it the answer.
+static void ask_again(struct budget_waiter *w) {
+    struct budget_tenant *t = w->reservation->tenant;
+    pthread_mutex_lock(&t->lock);
+    w->place = BUDGET_WAITER_QUEUED;
+    link_waiter(t, w);
+    struct share_call *call = budget_share_ask(w->loop, t);
+    pthread_mutex_unlock(&t->lock);
+    budget_share_send(call);
 }
 
 static void on_granted(struct mail *m) {
     struct budget_waiter *w = (struct budget_waiter *)m;
     if (w->place == BUDGET_WAITER_ABANDONED) {
         free(w);
+        return;
+    }
+    if (w->verdict == BUDGET_WAIT) {
+        ask_again(w);
         return;
     }
     waits_remove(&w->loop->waits, &w->wait);
@@ -86,22 +112,30 @@ void budget_on_due(struct wait *wait) {
     bool granted = w->place == BUDGET_WAITER_GRANTED;
     if (!granted)
         unlink_waiter(t, w);
+    if (!granted && t->budgets->share.on)
+        budget_share_give_up(w, budgets_now_ms(t->budgets));
     pthread_mutex_unlock(&t->lock);
     if (granted)
         return; // the mail is under way
+    if (t->budgets->share.on) {
+        finish_waiting(w);
+        return;
+    }
     atomic_store(&t->budgets->store_is_slow, true);
     metric_add(metric_plain(&budget_unconfirmed_family), 1);
     finish_waiting(w);
 }
 
-void budget_wait_start(struct budgets_loop *l, struct budget_reservation *r, budget_ready *ready,
-                       void *arg) {
+void budget_wait_start(struct budgets_loop *l, struct budget_reservation *r,
+                       const struct budget_scope *scope, budget_ready *ready, void *arg) {
     struct budget_waiter *w = base_calloc(1, sizeof *w);
     w->wait.mail.run = on_granted;
     w->loop = l;
     w->reservation = r;
     w->ready = ready;
     w->arg = arg;
+    w->verdict = BUDGET_GRANTED;
+    w->scope = *scope;
     r->waiter = w;
     link_waiter(r->tenant, w);
 }

@@ -22,6 +22,7 @@ void limits_free(struct limits *l) {
     for (struct limits_tenant *t = l->tenants, *next; t != NULL; t = next) {
         next = t->next;
         fair_free(&t->queue);
+        limits_share_free(t->share);
         pthread_mutex_destroy(&t->lock);
         free((char *)t->name.ptr);
         free(t);
@@ -44,6 +45,7 @@ static struct limits_tenant *find_or_make(struct limits *l, struct slice name) {
     struct limits_tenant *t = table_get(l->by_name, name);
     if (t == NULL) {
         t = tenant_new(name);
+        t->share = limits_share_new(l, name);
         table_put(l->by_name, name, t);
         t->next = l->tenants;
         l->tenants = t;
@@ -64,6 +66,7 @@ struct limits_tenant *limits_find_known(struct limits_loop *l, struct slice name
 struct limits_loop *limits_loop_new(struct limits *l, struct event_base *loop) {
     struct limits_loop *ll = base_calloc(1, sizeof *ll);
     ll->limits = l;
+    ll->base = loop;
     ll->known = table_new();
     waits_open(&ll->waits, loop, limits_on_due);
     return ll;
@@ -72,6 +75,7 @@ struct limits_loop *limits_loop_new(struct limits *l, struct event_base *loop) {
 void limits_loop_free(struct limits_loop *l) {
     if (l == NULL)
         return;
+    limits_share_close(l);
     waits_close(&l->waits);
     table_free(l->known);
     free(l);
@@ -138,6 +142,7 @@ static void lift_the_rest(struct limits *l) {
 
 void limits_configure(struct limits *l, const struct config *config) {
     struct arena *scratch = arena_new(4096);
+    atomic_store(&l->closed, config->store.on_failure.limits_closed);
     l->round++;
     for (size_t i = 0; i < config->tenant_count; i++) {
         configure_name(l, config->tenants[i].name, &config->tenants[i].limits);

@@ -10,8 +10,23 @@
 
 #include "limits_room.h"
 
+// Shared: of those that are leased; on its own, of an even share.
 bool limits_has_place(const struct limits_tenant *t) {
-    return t->figures.concurrency <= 0 || t->running < t->figures.concurrency;
+    const struct limits_share *s = t->share;
+    int64_t places = t->figures.concurrency;
+    if (places <= 0 || s == NULL)
+        return places <= 0 || t->running < places;
+    if (s->alone)
+        return t->running < share_even(s, places);
+    int64_t leased = s->have - s->yield;
+    return t->running < (leased < places ? leased : places) &&
+           share_is_leased(s, clock_mono_us());
+}
+
+void limits_start(struct limits_tenant *t, uint64_t now_us) {
+    t->running++;
+    if (t->share != NULL)
+        share_note_start(t->share, t->share->have - t->running, now_us);
 }
 
 // When a place may be free for somebody who comes now: as many turns as stand
@@ -55,7 +70,7 @@ bool limits_find_seat(struct limits_tenant *t, const struct limits_ask *ask,
 
 // Posting under the lock: once it is free the waiter's loop may be closed. It
 // is a push, and at most one write to an eventfd that never blocks.
-static void tell(struct limits_waiter *w, enum waiter_place place) {
+void limits_tell(struct limits_waiter *w, enum waiter_place place) {
     w->place = place;
     mailbox_post(w->loop->waits.mailbox, &w->wait.mail);
 }
@@ -64,22 +79,22 @@ void limits_displace(struct limits_tenant *t, struct limits_waiter *w) {
     fair_remove(&t->queue, &w->seat);
     limits_give_rates_back(t, w->ticket);
     limits_fill_refusal(t, LIMITS_REASON_CONCURRENCY, &w->refusal);
-    tell(w, WAITER_DISPLACED);
+    limits_tell(w, WAITER_DISPLACED);
 }
 
 void limits_hand_over(struct limits_tenant *t) {
     while (t->queue.count > 0 && limits_has_place(t)) {
-        t->running++;
-        tell(waiter_of(fair_take_next(&t->queue)), WAITER_GRANTED);
+        limits_start(t, clock_mono_us());
+        limits_tell(waiter_of(fair_take_next(&t->queue)), WAITER_GRANTED);
     }
 }
 
 void limits_give_rates_back(struct limits_tenant *t, const struct limits_ticket *ticket) {
     uint64_t now_us = clock_mono_us();
     if (ticket->charged)
-        rate_take(&t->requests, t->figures.requests_per_minute, -1, now_us);
+        limits_charge(t, SHARE_REQUESTS, -1, now_us);
     if (ticket->metered && ticket->tokens > 0)
-        rate_take(&t->tokens, t->figures.tokens_per_minute, -ticket->tokens, now_us);
+        limits_charge(t, SHARE_TOKENS, -ticket->tokens, now_us);
 }
 
 // ------------------------------------------------------------ ends of waiting
@@ -113,6 +128,10 @@ void limits_on_told(struct mail *m) {
 
 static bool leave_queue(struct limits_waiter *w, struct limits_ticket *ticket) {
     struct limits_tenant *t = ticket->tenant;
+    if (w->place == WAITER_ASKING) {
+        limits_line_remove(t, w);
+        return true; // it had taken nothing yet
+    }
     if (w->place != WAITER_QUEUED)
         return false;
     fair_remove(&t->queue, &w->seat);
@@ -120,14 +139,25 @@ static bool leave_queue(struct limits_waiter *w, struct limits_ticket *ticket) {
     return true;
 }
 
+// Its time of asking is over: if it has a seat, it waits for a place from now on.
+static bool goes_on_waiting(struct limits_waiter *w, struct limits_tenant *t) {
+    bool asked = w->asks;
+    w->asks = false;
+    if (w->place == WAITER_ASKING)
+        limits_line_give_up(t, clock_mono_us());
+    return asked && w->place == WAITER_QUEUED;
+}
+
 void limits_on_due(struct wait *wait) {
     struct limits_waiter *w = (struct limits_waiter *)wait;
     struct limits_tenant *t = w->ticket->tenant;
     struct limits_refusal refusal;
     pthread_mutex_lock(&t->lock);
-    bool left = leave_queue(w, w->ticket);
+    bool waits = goes_on_waiting(w, t), left = !waits && leave_queue(w, w->ticket);
     limits_fill_refusal(t, LIMITS_REASON_QUEUE_TIMEOUT, &refusal);
     pthread_mutex_unlock(&t->lock);
+    if (waits)
+        waits_add(&w->loop->waits, &w->wait, w->until_ms);
     if (!left)
         return; // told at the last moment: the mail is under way
     end_refused(w, &refusal);

@@ -10,13 +10,26 @@ static struct limits_rate_view rate_view(struct rate *r, int64_t limit, uint64_t
                                      .next_ms = rate_wait_ms(r, limit, 1, now_us)};
 }
 
+// On its own an instance shows what it goes by; the figure is what the file says.
+static struct limits_rate_view rate_of(struct limits_tenant *t, enum share_kind kind,
+                                       uint64_t now_us) {
+    bool requests = kind == SHARE_REQUESTS;
+    int64_t figure = requests ? t->figures.requests_per_minute : t->figures.tokens_per_minute;
+    struct limits_share *s = t->share;
+    if (s == NULL || !s->alone || figure <= 0)
+        return rate_view(requests ? &t->requests : &t->tokens, figure, now_us);
+    struct limits_rate_view view = rate_view(&s->rates[kind].alone, share_even(s, figure), now_us);
+    view.limit = figure;
+    return view;
+}
+
 static void view_tenant(struct limits_tenant *t, struct limits_view *out) {
     uint64_t now_us = clock_mono_us();
     pthread_mutex_lock(&t->lock);
     const struct config_limits *f = &t->figures;
     *out = (struct limits_view){.name = t->name,
-                                .requests = rate_view(&t->requests, f->requests_per_minute, now_us),
-                                .tokens = rate_view(&t->tokens, f->tokens_per_minute, now_us),
+                                .requests = rate_of(t, SHARE_REQUESTS, now_us),
+                                .tokens = rate_of(t, SHARE_TOKENS, now_us),
                                 .concurrency = f->concurrency > 0 ? f->concurrency : CONFIG_UNSET,
                                 .running = t->running,
                                 .queue = f->queue > 0 ? f->queue : 0,

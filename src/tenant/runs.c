@@ -138,7 +138,7 @@ static void forget_those_over(struct run_owner *o, int64_t now) {
 
 // ----------------------------------------------------------------------- finding
 
-static struct run_shard *shard_of(struct runs *r, struct slice tenant, struct slice run) {
+struct run_shard *run_shard_of(struct runs *r, struct slice tenant, struct slice run) {
     uint64_t hash = base_hash(run) ^ (base_hash(tenant) << 1);
     return &r->shards[(hash >> 32) % r->shard_count];
 }
@@ -170,7 +170,7 @@ static struct run_state *state_new(struct run_shard *shard, struct run_owner *ow
     return s;
 }
 
-static struct slice cut(struct slice run) {
+struct slice run_name_cut(struct slice run) {
     return run.len > RUN_NAME_BYTES_MAX ? slice_make(run.ptr, RUN_NAME_BYTES_MAX) : run;
 }
 
@@ -196,16 +196,22 @@ static struct run_state *take(struct run_shard *shard, struct slice tenant, stru
 }
 
 void runs_restore(struct runs *r, const struct run_view *past, int64_t wall_now_ms) {
-    struct slice run = cut(past->run);
-    struct run_shard *shard = shard_of(r, past->tenant, run);
+    struct slice run = run_name_cut(past->run);
+    struct run_shard *shard = run_shard_of(r, past->tenant, run);
     struct run_owner *owner = find_owner(shard, past->tenant);
     int64_t since_start = wall_now_ms - past->started_ms, since_last = wall_now_ms - past->last_ms;
     if (shard->count >= shard->most || table_get(owner->by_name, run) != NULL)
         return;
     struct run_state *s = state_new(shard, owner, run);
-    s->steps = past->steps;
-    s->attempts = past->attempts;
-    s->tokens = past->tokens;
+    if (r->store != NULL) { // it may know more of them
+        s->others = (struct run_others){
+            .steps = past->steps, .attempts = past->attempts, .tokens = past->tokens};
+        s->restored = true;
+    } else {
+        s->steps = past->steps;
+        s->attempts = past->attempts;
+        s->tokens = past->tokens;
+    }
     s->started_mono_ms = mono_ms() - (since_start > 0 ? since_start : 0);
     s->last_mono_ms = mono_ms() - (since_last > 0 ? since_last : 0);
     link_oldest(s);
@@ -213,7 +219,7 @@ void runs_restore(struct runs *r, const struct run_view *past, int64_t wall_now_
 
 // -------------------------------------------------------------------------- caps
 
-static bool has_caps(const struct config_run *caps) {
+bool run_has_caps(const struct config_run *caps) {
     return caps->max_steps >= 0 || caps->max_attempts >= 0 || caps->max_tokens >= 0 ||
            caps->max_wall_ms >= 0;
 }
@@ -238,30 +244,55 @@ static bool has_one_more(enum run_cap cap, int64_t limit, int64_t used,
     return limit < 0 || used < limit || refuse(refusal, cap, limit, used, 1);
 }
 
+// The store's word, where it gave one, is that of all instances at one moment.
 static bool count_step(struct run_state *s, const struct config_run *caps, int64_t now,
-                       struct run_refusal *refusal) {
-    if (!has_time(s, caps, now, refusal) ||
-        !has_one_more(RUN_CAP_STEPS, caps->max_steps, s->steps, refusal))
+                       struct run_question *question, struct run_refusal *refusal) {
+    bool granted;
+    int64_t used;
+    bool answered = run_question_settle(question, &granted, &used);
+    if (!has_time(s, caps, now, refusal))
+        return false;
+    if (answered && !granted)
+        return refuse(refusal, RUN_CAP_STEPS, caps->max_steps, used, 1);
+    if (!answered && !has_one_more(RUN_CAP_STEPS, caps->max_steps,
+                                   add(s->steps, s->others.steps), refusal))
         return false;
     s->steps++;
     s->running++;
     return true;
 }
 
+struct run_state *run_hold(struct run_shard *shard, struct slice tenant, struct slice run) {
+    struct run_state *s = take(shard, tenant, run, mono_ms());
+    s->running++;
+    return s;
+}
+
+void run_let_go(struct run_state *s) {
+    s->last_mono_ms = mono_ms();
+    if (--s->running == 0)
+        link_newest(s);
+    shrink(s->shard, s->shard->most, s->owner); // while all were running it could not be done
+}
+
 bool run_enter(struct runs *r, struct run_ticket *t, struct slice tenant, struct slice run,
                const struct config_run *caps, struct run_refusal *refusal) {
+    struct run_question *question = t->question;
     *t = (struct run_ticket){.runs = r};
-    if (run.len == 0 || !has_caps(caps))
+    if (run.len == 0 || !run_has_caps(caps)) {
+        run_question_free(question);
         return true;
-    run = cut(run);
-    struct run_shard *shard = shard_of(r, tenant, run);
+    }
+    run = run_name_cut(run);
+    struct run_shard *shard = run_shard_of(r, tenant, run);
     int64_t now = mono_ms();
     pthread_mutex_lock(&shard->lock);
     struct run_state *s = take(shard, tenant, run, now);
-    bool entered = count_step(s, caps, now, refusal);
+    bool entered = count_step(s, caps, now, question, refusal);
     if (s->running == 0)
         link_newest(s);
     pthread_mutex_unlock(&shard->lock);
+    run_question_free(question);
     if (entered)
         t->state = s;
     return entered;
@@ -270,7 +301,7 @@ bool run_enter(struct runs *r, struct run_ticket *t, struct slice tenant, struct
 // The tokens of the others and of this one.
 static bool fits(const struct run_state *s, const struct run_ticket *t,
                  const struct config_run *caps, int64_t tokens, struct run_refusal *refusal) {
-    int64_t used = add(s->tokens, s->reserved - t->tokens);
+    int64_t used = add(add(s->tokens, s->others.tokens), s->reserved - t->tokens);
     if (caps->max_tokens < 0 || add(used, tokens) <= caps->max_tokens)
         return true;
     return refuse(refusal, RUN_CAP_TOKENS, caps->max_tokens, used, tokens);
@@ -291,13 +322,16 @@ bool run_attempt(struct run_ticket *t, const struct config_run *caps, int64_t to
         tokens = 0;
     pthread_mutex_lock(&s->shard->lock);
     bool fine = has_time(s, caps, mono_ms(), refusal) &&
-                has_one_more(RUN_CAP_ATTEMPTS, caps->max_attempts, s->attempts, refusal) &&
+                has_one_more(RUN_CAP_ATTEMPTS, caps->max_attempts,
+                             add(s->attempts, s->others.attempts), refusal) &&
                 fits(s, t, caps, tokens, refusal);
     if (fine) {
         s->attempts++;
         reserve(t, tokens);
     }
     pthread_mutex_unlock(&s->shard->lock);
+    if (fine)
+        run_report(t->runs, s);
     return fine;
 }
 
@@ -313,15 +347,17 @@ void run_settle(struct run_ticket *t, int64_t tokens) {
 
 void run_leave(struct run_ticket *t) {
     struct run_state *s = t->state;
+    run_question_free(t->question);
+    t->question = NULL;
     if (s == NULL)
         return;
     struct run_shard *shard = s->shard;
     pthread_mutex_lock(&shard->lock);
     reserve(t, 0);
-    s->last_mono_ms = mono_ms();
-    if (--s->running == 0)
-        link_newest(s);
-    shrink(shard, shard->most, s->owner); // while all were running it could not be done
+    pthread_mutex_unlock(&shard->lock);
+    run_report(t->runs, s);
+    pthread_mutex_lock(&shard->lock);
+    run_let_go(s);
     pthread_mutex_unlock(&shard->lock);
     t->state = NULL;
 }
@@ -332,9 +368,9 @@ static void add_view(struct buffer *out, const struct run_owner *o, const struct
                      int64_t wall_less_mono) {
     struct run_view view = {.tenant = o->tenant,
                             .run.len = s->name.len,
-                            .steps = s->steps,
-                            .attempts = s->attempts,
-                            .tokens = s->tokens,
+                            .steps = add(s->steps, s->others.steps),
+                            .attempts = add(s->attempts, s->others.attempts),
+                            .tokens = add(s->tokens, s->others.tokens),
                             .reserved = s->reserved,
                             .running = s->running,
                             .started_ms = s->started_mono_ms + wall_less_mono,

@@ -105,6 +105,8 @@ bool runs_recover(struct runs *r, struct store *store, size_t most, struct error
 
 struct runs *runs_open(struct store *store, struct error *err) {
     struct runs *r = runs_new(RUNS_SHARDS, RUNS_MAX / RUNS_SHARDS);
+    if (store_is_shared(store))
+        r->store = store;
     if (store == NULL || runs_recover(r, store, RUNS_MAX, err))
         return r;
     runs_close(r);

@@ -24,10 +24,19 @@ static struct breaker *breaker_of(struct named *n) {
     return (struct breaker *)(void *)n;
 }
 
+static void adopt(struct breaker *b, const struct breaker_ticket *t) {
+    if (t->admitted_ms < b->figures_ms)
+        return;
+    b->figures = t->figures;
+    b->figures_ms = t->admitted_ms;
+}
+
 // ---------------------------------------------------------------------- lives
 
 static void on_open(struct named *n) {
-    base_lock_init(&breaker_of(n)->lock);
+    struct breaker *b = breaker_of(n);
+    base_lock_init(&b->lock);
+    b->good_ms = b->bad_ms = b->over_ms = BREAKER_NEVER_MS;
 }
 
 static void on_close(struct named *n) {
@@ -50,6 +59,15 @@ void breakers_free(struct breakers *b) {
 
 void breakers_declare(struct breakers *b, struct slice name) {
     (void)names_declare(&b->names, name);
+}
+
+void breakers_set_figures(struct breakers *b, struct slice name,
+                          const struct breaker_figures *figures, int64_t now_ms) {
+    struct breaker *found = breaker_of(names_declare(&b->names, name));
+    const struct breaker_ticket as_admitted = {.figures = *figures, .admitted_ms = now_ms};
+    pthread_mutex_lock(&found->lock);
+    adopt(found, &as_admitted);
+    pthread_mutex_unlock(&found->lock);
 }
 
 struct breakers_loop *breakers_loop_new(struct breakers *b) {
@@ -75,14 +93,14 @@ static void go(struct breaker *b, enum breaker_state to) {
     atomic_store(&b->mark, (changes + 1) << 2 | (uint64_t)to);
 }
 
-static int64_t open_for_ms(const struct breaker_figures *f) {
+int64_t breaker_open_for_ms(const struct breaker_figures *f) {
     if (f->open_for_ms < 1)
         return 1;
     return f->open_for_ms < OPEN_FOR_MAX_MS ? f->open_for_ms : OPEN_FOR_MAX_MS;
 }
 
 static int64_t next_interval_ms(const struct breaker *b, int64_t now_ms) {
-    int64_t least = open_for_ms(&b->figures), most = least * INTERVAL_FACTOR_MAX;
+    int64_t least = breaker_open_for_ms(&b->figures), most = least * INTERVAL_FACTOR_MAX;
     if (now_ms - b->outage_ms < LONG_OUTAGE_MS || b->interval_ms < least)
         return least;
     return b->interval_ms < most / 2 ? b->interval_ms * 2 : most;
@@ -93,6 +111,15 @@ static int64_t jittered_ms(int64_t interval_ms) {
     return interval_ms - (int64_t)random_below((uint64_t)(interval_ms / JITTER_PART) + 1);
 }
 
+void breaker_go_open(struct breaker *b, int64_t wait_ms, int64_t now_ms,
+                     struct breaker_change *change) {
+    b->opened++;
+    atomic_store(&b->shown, true);
+    change->wait_ms = jittered_ms(wait_ms);
+    atomic_store(&b->next_ms, now_ms + change->wait_ms);
+    go(b, BREAKER_STATE_OPEN);
+}
+
 static struct breaker_change open_it(struct breaker *b, enum breaker_cause cause, int64_t now_ms) {
     struct breaker_change change = {.cause = cause, .to = BREAKER_STATE_OPEN};
     if (cause == BREAKER_CAUSE_FAILURES) {
@@ -100,31 +127,43 @@ static struct breaker_change open_it(struct breaker *b, enum breaker_cause cause
         change.window_ms = b->figures.window_ms;
         b->outage_ms = now_ms;
         b->outage_wall_ms = clock_wall_ms();
+        b->calls_told = change.calls;
+        b->failures_told = change.failures;
+        b->misled = b->trusting;
+    } else {
+        b->calls_told++;
+        b->failures_told++;
     }
+    b->hearsay = b->trusting = false;
     b->interval_ms = next_interval_ms(b, now_ms);
-    b->opened++;
-    atomic_store(&b->shown, true);
-    change.wait_ms = jittered_ms(b->interval_ms);
-    atomic_store(&b->next_ms, now_ms + change.wait_ms);
-    go(b, BREAKER_STATE_OPEN);
+    breaker_go_open(b, b->interval_ms, now_ms, &change);
+    breaker_put_news(b, BREAKER_NEWS_OPEN, now_ms);
     return change;
+}
+
+// Only what was found out here is told: no word goes round and round.
+static void note_closed(struct breaker *b, enum breaker_cause cause, bool was_closed,
+                        int64_t now_ms) {
+    if (cause == BREAKER_CAUSE_RESET) {
+        breaker_put_news(b, BREAKER_NEWS_RESET, now_ms); // others may have it open
+        b->over_ms = now_ms;
+    } else if (!was_closed) {
+        bool found_out = cause == BREAKER_CAUSE_PROBE_GOOD;
+        breaker_put_news(b, found_out ? BREAKER_NEWS_CLOSED : BREAKER_NEWS_NONE, now_ms);
+    }
+    b->trusting = cause == BREAKER_CAUSE_HEARD_CLOSED && !b->hearsay;
+    b->hearsay = b->misled = false;
 }
 
 struct breaker_change breaker_close(struct breaker *b, enum breaker_cause cause, int64_t now_ms) {
     bool was_closed = breaker_state_of(atomic_load(&b->mark)) == BREAKER_STATE_CLOSED;
     b->window = (struct breaker_window){0};
+    note_closed(b, cause, was_closed, now_ms);
     go(b, BREAKER_STATE_CLOSED); // from closed, too: tickets of before count for nothing
     if (was_closed)
         return (struct breaker_change){.cause = BREAKER_CAUSE_NONE};
     return (struct breaker_change){
         .cause = cause, .to = BREAKER_STATE_CLOSED, .outage_ms = now_ms - b->outage_ms};
-}
-
-static void adopt(struct breaker *b, const struct breaker_ticket *t) {
-    if (t->admitted_ms < b->figures_ms)
-        return;
-    b->figures = t->figures;
-    b->figures_ms = t->admitted_ms;
 }
 
 // ------------------------------------------------------------------ admission
@@ -166,7 +205,7 @@ static enum breaker_verdict probe(struct breaker *b, int64_t now_ms, struct brea
             change = (struct breaker_change){.cause = BREAKER_CAUSE_PROBE_DUE,
                                              .to = BREAKER_STATE_HALF_OPEN};
         adopt(b, t);
-        atomic_store(&b->next_ms, now_ms + open_for_ms(&b->figures));
+        atomic_store(&b->next_ms, now_ms + breaker_open_for_ms(&b->figures));
         go(b, BREAKER_STATE_HALF_OPEN);
         t->probe = true;
         verdict = let_pass(b, atomic_load(&b->mark), t);
@@ -205,10 +244,14 @@ static struct breaker_change probe_ended(struct breaker *b, const struct breaker
     if (breaker_state_of(mark) != BREAKER_STATE_HALF_OPEN)
         return (struct breaker_change){.cause = BREAKER_CAUSE_NONE};
     // A good answer is one, also to the probe that was given up.
-    if (outcome == BREAKER_GOOD)
+    if (outcome == BREAKER_GOOD) {
+        b->good_ms = now_ms;
         return breaker_close(b, BREAKER_CAUSE_PROBE_GOOD, now_ms);
-    if (mark == t->mark && outcome == BREAKER_BAD)
+    }
+    if (mark == t->mark && outcome == BREAKER_BAD) {
+        b->bad_ms = now_ms;
         return open_it(b, BREAKER_CAUSE_PROBE_BAD, now_ms);
+    }
     if (mark == t->mark)
         atomic_store(&b->next_ms, now_ms); // the next one is the probe
     return (struct breaker_change){.cause = BREAKER_CAUSE_NONE};
@@ -221,6 +264,12 @@ static struct breaker_change call_ended(struct breaker *b, const struct breaker_
         return none;
     adopt(b, t);
     bool failed = outcome == BREAKER_BAD;
+    if (failed) {
+        b->bad_ms = now_ms;
+    } else {
+        b->good_ms = now_ms;
+        b->trusting = false;
+    }
     breaker_window_count(&b->window, b->figures.window_ms, now_ms, failed);
     if (!failed || !breaker_window_tripped(&b->window, b->figures.failures))
         return none;

@@ -55,6 +55,24 @@ static void log_change(const struct breaker *b, const struct breaker_change *c) 
         log_write(LOG_INFO, "breaker %.*s: closed: by an operator, after %lld ms", SLICE_ARG(name),
                   (long long)c->outage_ms);
         break;
+    case BREAKER_CAUSE_HEARD_OPEN:
+        log_write(LOG_WARNING,
+                  "breaker %.*s: open: another instance says that %lld of %lld calls failed; probe "
+                  "in %lld ms",
+                  SLICE_ARG(name), (long long)c->failures, (long long)c->calls,
+                  (long long)c->wait_ms);
+        break;
+    case BREAKER_CAUSE_HEARD_CLOSED:
+        log_write(LOG_INFO,
+                  "breaker %.*s: closed: another instance says that its probe was answered, "
+                  "after %lld ms",
+                  SLICE_ARG(name), (long long)c->outage_ms);
+        break;
+    case BREAKER_CAUSE_HEARD_RESET:
+        log_write(LOG_INFO,
+                  "breaker %.*s: closed: by an operator at another instance, after %lld ms",
+                  SLICE_ARG(name), (long long)c->outage_ms);
+        break;
     case BREAKER_CAUSE_OFF:
         log_write(LOG_INFO, "breaker %.*s: closed: turned off in the configuration",
                   SLICE_ARG(name));
@@ -85,6 +103,7 @@ static void view_breaker(struct breaker *b, int64_t now_ms, struct breaker_view 
                                  .state = state,
                                  .opened_at_ms = closed ? 0 : b->outage_wall_ms,
                                  .retry_in_ms = wait_ms > 0 ? wait_ms : 0,
+                                 .hearsay = b->hearsay,
                                  .opened = b->opened};
     if (closed)
         breaker_window_sum(&b->window, now_ms, &out->calls, &out->failures);

@@ -1,8 +1,10 @@
+import itertools
 import shutil
 
 import pytest
 
 import harness
+import redis_servers
 
 
 @pytest.fixture
@@ -55,3 +57,28 @@ def held(provider):
     h = harness.Held(provider)
     yield h
     h.go_on.set()
+
+
+@pytest.fixture
+def counted(provider):
+    """Each purchase gives another answer."""
+    numbers = itertools.count(1)
+
+    def answer(request, connection):
+        text = f"answer {next(numbers)}"
+        if request.json.get("stream"):
+            events = harness.chat_events([w + " " for w in text.split()], harness.wants_usage(request))
+            harness.stream_answer(events)(request, connection)
+        else:
+            harness.reply(connection, body=harness.chat(text))
+
+    provider.answer = answer
+    return provider
+
+
+@pytest.fixture
+def redis():
+    """A server that is not started yet."""
+    r = redis_servers.RedisServer()
+    yield r
+    r.remove()

@@ -91,7 +91,8 @@ def test_help_names_every_command():
     shown = subprocess.run([FARTHINGCTL, "--help"], capture_output=True, text=True, timeout=20)
     assert shown.returncode == 0
     for word in ("status", "budgets top-up", "budgets freeze", "limits", "inflight", "providers", "runs",
-                 "keys block", "keys unblock", "audit", "breakers", "breakers reset PROVIDER/MODEL"):
+                 "keys block", "keys unblock", "audit", "breakers", "breakers reset PROVIDER/MODEL",
+                 "cache", "cache purge"):
         assert f"\n  {word}" in shown.stdout
 
 
@@ -388,7 +389,7 @@ def test_breakers_are_shown(provider, start):
     budgets = ctl_json(f, "breakers")["retry_budgets"]
     assert [(b["provider"], b["retries"], b["denied"]) for b in budgets] == [("openai", 0, 0)]
     breakers, retries, models = ctl_ok(f, "breakers").split("\n\n")
-    assert re.search(rf"^{MODEL} +closed +0/1 +- +- +0$", breakers, re.M)
+    assert re.search(rf"^{MODEL} +closed +0/1 +- +- +0 +-$", breakers, re.M)
     assert re.search(r"^openai +3\.\d+ +0 +0 +0$", retries, re.M)
     assert re.search(rf"^{MODEL} +0 +\d+\.\d+ +\d+\.\ds$", models, re.M)
 

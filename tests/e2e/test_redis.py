@@ -1,90 +1,13 @@
 """Two instances with one Redis: what one bought, the other has; and without Redis both go on."""
-import itertools
 import json
-import pathlib
-import shutil
-import signal
-import socket
 import subprocess
-import tempfile
 
 import pytest
 
-from harness import (FARTHING, WAIT, chat, chat_events, eventually, key, question, reply, stream_answer,
-                     tenant, wants_usage)
+from harness import FARTHING, WAIT, eventually, key, question, tenant
+from redis_servers import is_up, needs_redis
 
-pytestmark = pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
-
-
-class Redis:
-    def __init__(self, *more):
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="farthing-redis-"))
-        self.path = self.directory / "redis"
-        self.more = more
-        self.process = None
-
-    @property
-    def url(self):
-        return f"redis+unix://{self.path}"
-
-    @property
-    def store(self):
-        return f'kind = "redis" url = "{self.url}"'
-
-    def start(self):
-        self.process = subprocess.Popen(
-            ["redis-server", "--port", "0", "--unixsocket", str(self.path), "--save", "", "--appendonly", "no",
-             "--dir", str(self.directory), *self.more], stdout=subprocess.DEVNULL)
-        eventually(lambda: self.ask("PING"), "redis")
-        return self
-
-    def ask(self, line):
-        """The first bytes of the answer; empty where there is nobody."""
-        try:
-            with socket.socket(socket.AF_UNIX) as s:
-                s.settimeout(WAIT)
-                s.connect(str(self.path))
-                s.sendall(line.encode() + b"\r\n")
-                return s.recv(65536).decode(errors="replace")
-        except OSError:
-            return ""
-
-    def keys(self):
-        return int(self.ask("DBSIZE")[1:])
-
-    def stop(self):
-        if self.process is not None:
-            self.process.send_signal(signal.SIGKILL)
-            self.process.wait(WAIT)
-            self.process = None
-
-
-@pytest.fixture
-def redis():
-    r = Redis()
-    yield r
-    r.stop()
-    shutil.rmtree(r.directory, ignore_errors=True)
-
-
-@pytest.fixture
-def counted(provider):
-    """Each purchase gives another answer."""
-    numbers = itertools.count(1)
-
-    def answer(request, connection):
-        text = f"answer {next(numbers)}"
-        if request.json.get("stream"):
-            stream_answer(chat_events([w + " " for w in text.split()], wants_usage(request)))(request, connection)
-        else:
-            reply(connection, body=chat(text))
-
-    provider.answer = answer
-    return provider
-
-
-def is_up(f):
-    return 'farthing_store_up{kind="redis"} 1' in f.metrics()
+pytestmark = needs_redis
 
 
 def kept(redis, values):
@@ -180,7 +103,7 @@ def test_redis_goes_and_comes_back(counted, start, redis):
     eventually(lambda: not is_up(one), "the loss of redis")
     assert one.post().cache == "hit"  # of its own memory
     assert [one.post(body=question(seed=n)).status for n in range(20)] == [200] * 20
-    assert one.post(headers={"Idempotency-Key": "k"}).status == 200
+    assert one.post(headers={"Idempotency-Key": "k"}).status == 503
     redis.start()
     eventually(lambda: is_up(one), "redis")
     assert one.post(body=question(seed=100)).cache == "miss"
@@ -193,14 +116,14 @@ def test_redis_is_silent(counted, start, redis):
     redis.start()
     one = start(store=redis.store)
     assert one.post().cache == "miss"
-    redis.process.send_signal(signal.SIGSTOP)
+    redis.pause()
     try:
         answers = [one.post(body=question(seed=n)) for n in range(10)]
         assert [a.status for a in answers] == [200] * 10
         eventually(lambda: not is_up(one), "the loss of redis")
         assert one.post().cache == "hit"
     finally:
-        redis.process.send_signal(signal.SIGCONT)
+        redis.resume()
     eventually(lambda: is_up(one), "redis")
 
 
@@ -228,8 +151,9 @@ def test_no_secret_is_shown(counted, start, redis):
 
 @pytest.mark.parametrize("store, said", [
     ('kind = "redis"', "needs one"),
-    ('kind = "redis" url = "redis+cluster://a,b"', "not built yet"),
-    ('kind = "redis" url = "redis+sentinel://a,b/m"', "not built yet"),
+    ('kind = "redis" url = "redis+cluster://a,b/1"', "no databases but 0"),
+    ('kind = "redis" url = "redis+sentinel://a,b"', "names no master"),
+    ('kind = "redis" url = "redis+sentinel://a,b/m" sentinel_user = "u"', "no sentinel_password"),
     ('kind = "redis" url = "redis://h:0"', "port"),
     ('kind = "redis" url = "rediss://h" ca_file = "/nonexistent"', "ca_file"),
     ('kind = "redis" url = "rediss://h" certificate = "c"', "together")])

@@ -6,21 +6,28 @@
 
 enum { MAX = 2000 };
 
+static void write(const struct redis_reply *reply, struct buffer *out) {
+    buffer_printf(out, "%d %lld %zu %zu ", (int)reply->kind, (long long)reply->number, reply->len,
+                  reply->count);
+    buffer_append(out, redis_reply_slice(reply));
+    for (size_t i = 0; i < reply->count; i++)
+        write(reply->elements[i], out);
+}
+
 // Each reply's kind, number and bytes; false where the reader gave up.
 static bool read_all(struct slice bytes, size_t at_once, struct buffer *out) {
     struct redis_reader *r = redis_reader_new(MAX);
     struct redis_reply *reply = NULL;
     struct error err;
     bool ok = true;
+    redis_reader_allow_arrays(r, 100);
     while (ok && bytes.len > 0) {
         struct slice part = slice_make(bytes.ptr, bytes.len < at_once ? bytes.len : at_once);
         bytes = slice_from(bytes, part.len);
         ok = redis_reader_feed(r, part, &err);
         while (ok && (ok = redis_reader_next(r, &reply, &err)) && reply != NULL) {
-            buffer_printf(out, "%d %lld %zu ", (int)reply->kind, (long long)reply->number,
-                          reply->len);
-            buffer_append(out, redis_reply_slice(reply));
-            free(reply);
+            write(reply, out);
+            redis_reply_free(reply);
         }
     }
     redis_reader_free(r);

@@ -50,7 +50,7 @@ static void what_is_declared_is_shown_from_the_beginning(void **state) {
     scene_expect_page(*state, PAGE, "200",
                       "{\"breakers\":[{\"name\":\"p/declared\",\"provider\":\"p\","
                       "\"model\":\"declared\",\"state\":\"closed\",\"calls\":0,\"failures\":0,"
-                      "\"opened_at\":null,\"retry_in_ms\":null,\"opened\":0}],"
+                      "\"hearsay\":false,\"opened_at\":null,\"retry_in_ms\":null,\"opened\":0}],"
                       "\"retry_budgets\":[],"
                       "\"models\":[{\"name\":\"p/declared\",\"inflight\":0,\"latency_ms\":null,"
                       "\"measured_ms_ago\":null}]}");

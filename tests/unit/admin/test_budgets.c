@@ -16,8 +16,8 @@
 
 // ---------------------------------------------------------------------- spending
 
-static void on_ready(void *arg) {
-    (void)arg;
+static void on_ready(void *arg, enum budget_verdict verdict, const struct budget_refusal *refusal) {
+    (void)arg, (void)verdict, (void)refusal;
 }
 
 // One purchase of acme's, of a user; false: refused.

@@ -39,6 +39,8 @@ static void check_same(const struct cache_answer *a, const struct cache_answer *
     assert_slice_equal(a->request_id, b->request_id);
     assert_int_equal(a->status, b->status);
     assert_memory_equal(a->fingerprint, b->fingerprint, DIGEST_LEN);
+    assert_int_equal(a->birth.born, b->birth.born);
+    assert_memory_equal(a->tags, b->tags, sizeof a->tags);
     assert_int_equal(a->cost_known, b->cost_known);
     assert_int_equal(a->cost_pico, b->cost_pico);
     assert_int_equal(a->created_ms, b->created_ms);
@@ -70,6 +72,9 @@ static struct cache_answer every_field(void) {
     a.status = CACHE_STATUS_MAX;
     a.request_id = SLICE("01JZZZZZZZZZZZZZZZZZZZZZZZ");
     memset(a.fingerprint, 0xfe, DIGEST_LEN);
+    a.birth.born = UINT64_MAX;
+    for (size_t i = 0; i < FARTHING_COUNT(a.tags); i++)
+        a.tags[i] = UINT64_MAX - i;
     return a;
 }
 
@@ -103,6 +108,19 @@ static void test_round_trip(void **state) {
         cache_entry_release(e);
         buffer_free(&b);
     }
+}
+
+// How many purges this process had ordered is no other's affair.
+static void test_the_local_birth_stays_here(void **state) {
+    (void)state;
+    struct cache_answer a = plain();
+    a.birth = (struct cache_birth){7, 3};
+    struct buffer b = encoded(&a);
+    struct cache_entry *e = entry_decode(&key, buffer_slice(&b));
+    assert_int_equal(cache_entry_answer(e)->birth.born, 7);
+    assert_int_equal(cache_entry_answer(e)->birth.local, 0);
+    cache_entry_release(e);
+    buffer_free(&b);
 }
 
 static void test_large_body(void **state) {
@@ -198,13 +216,14 @@ static void test_other_key_is_refused(void **state) {
 }
 
 // Where the numbers stand: magic, endpoint, cost_known, usage.known, status, 13
-// others, 7 lengths.
+// others, the birth, 5 tags, 7 lengths.
 enum {
     AT_ENDPOINT = 8,
     AT_COST_KNOWN = 16,
     AT_USAGE_KNOWN = 24,
     AT_STATUS = 32,
-    AT_LENGTHS = 40 + 13 * 8,
+    AT_BIRTH = 40 + 13 * 8,
+    AT_LENGTHS = AT_BIRTH + 6 * 8,
 };
 
 static void test_nonsense_with_a_right_checksum_is_refused(void **state) {
@@ -238,18 +257,15 @@ static void test_nonsense_with_a_right_checksum_is_refused(void **state) {
     buffer_free(&b);
 }
 
-// As the version before wrote them: without status, fingerprint and request's
-// id. Its bytes must not be taken for a shorter entry of today's.
+// As the version before wrote them: without birth and tags. Its bytes must not be
+// taken for a shorter entry of today's.
 static void test_an_older_version_is_not_there(void **state) {
     (void)state;
     struct cache_answer a = plain();
     struct buffer now = encoded(&a), then = {0};
-    enum { LENGTHS = 7 * 8, OLD_LENGTHS = 6 * 8 };
-    BUFFER_LITERAL(&then, "FTHENT02");
-    buffer_append(&then, slice_make(now.ptr + AT_ENDPOINT, AT_STATUS - AT_ENDPOINT));
-    buffer_append(&then, slice_make(now.ptr + AT_STATUS + 8, AT_LENGTHS - AT_STATUS - 8));
-    buffer_append(&then, slice_make(now.ptr + AT_LENGTHS, OLD_LENGTHS));
-    buffer_append(&then, slice_from(buffer_slice(&now), AT_LENGTHS + LENGTHS + DIGEST_LEN));
+    BUFFER_LITERAL(&then, "FTHENT03");
+    buffer_append(&then, slice_make(now.ptr + AT_ENDPOINT, AT_BIRTH - AT_ENDPOINT));
+    buffer_append(&then, slice_from(buffer_slice(&now), AT_LENGTHS));
     seal(&then);
     assert_false(is_accepted_exact(buffer_slice(&then)));
     memcpy(then.ptr, now.ptr, 8); // nor when it claims to be of this version
@@ -285,6 +301,7 @@ static void test_size_counts_everything(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_the_local_birth_stays_here),
         cmocka_unit_test(test_large_body),
         cmocka_unit_test(test_appends),
         cmocka_unit_test(test_same_answer_same_bytes),

@@ -6,9 +6,19 @@
 #include <pthread.h>
 #include <stdio.h>
 
-enum { THREADS = 4, STEPS = 20000, KEYS = 400, MEMORY_BYTES = 1 << 20, HELD = 16 };
+enum { THREADS = 4, STEPS = 20000, KEYS = 400, MEMORY_BYTES = 1 << 20, HELD = 16, TAGS = 8 };
 
 static struct cache *cache;
+// By tag: what was born up to then had been purged when this was written.
+static _Atomic uint64_t purged[TAGS];
+
+static void purge_tag(uint64_t tag) {
+    struct cache_purge_tags tags = {{[CACHE_TAG_FEATURE] = tag + 1}};
+    uint64_t born = cache_birth_now(cache).born, before = atomic_load(&purged[tag]);
+    cache_purge_by(cache, &tags);
+    while (before < born && !atomic_compare_exchange_weak(&purged[tag], &before, born)) {
+    }
+}
 
 static void body_for(uint64_t n, struct buffer *out) {
     buffer_clear(out);
@@ -39,8 +49,11 @@ static void *work(void *arg) {
         uint64_t n = random_below(KEYS);
         struct cache_key key = key_number(n);
         unsigned what = (unsigned)random_below(100);
+        uint64_t gone = atomic_load(&purged[n % TAGS]);
+        struct cache_birth birth = cache_birth_now(cache);
         struct cache_entry *e = cache_peek(cache, &key, BORN_MS + (int64_t)(what == 0) * DIES_MS);
         if (e != NULL) {
+            w->wrong += gone > 0 && cache_entry_answer(e)->birth.born <= gone;
             unsigned slot = step % HELD;
             if (held[slot] != NULL) {
                 w->wrong += check(held[slot], held_key[slot], &scratch);
@@ -54,12 +67,16 @@ static void *work(void *arg) {
             body_for(n, &scratch);
             struct cache_answer a = answer_of(buffer_slice(&scratch));
             a.cost_pico = (int64_t)random_below(1u << 30);
+            a.birth = birth;
+            a.tags[CACHE_TAG_FEATURE] = n % TAGS + 1;
             cache_insert(cache, &key, &a);
         } else if (what < 10) {
             cache_remove(cache, &key);
         }
         if (step % 5000 == 0)
             cache_purge(cache);
+        if (step % 100 == 0)
+            purge_tag(n % TAGS);
         if (step % 1000 == 0) {
             cache_resize(cache, (int64_t)(MEMORY_BYTES >> random_below(4)));
             struct cache_stats s;
@@ -76,7 +93,9 @@ static void *work(void *arg) {
 }
 
 static void run_on(int64_t memory_bytes) {
-    cache = cache_new(&(struct cache_options){.memory_bytes = memory_bytes});
+    cache = cache_new(&(struct cache_options){.memory_bytes = memory_bytes, .has_purges = true});
+    for (size_t i = 0; i < TAGS; i++)
+        atomic_store(&purged[i], 0);
     struct worker workers[THREADS] = {0};
     for (size_t i = 0; i < THREADS; i++) {
         workers[i].seed = 100 + i;

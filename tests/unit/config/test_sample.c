@@ -177,12 +177,32 @@ static void what_is_left_out_has_the_default(void **state) {
     config_unref(c);
 }
 
+static void what_is_done_without_a_shared_store_is_said_by_function(void **state) {
+    (void)state;
+    const struct config *c = load_valid(PROVIDER "store { kind = redis url = \"redis://h\" }\n");
+    assert_false(c->store.on_failure.idempotency_local || c->store.on_failure.budgets_open ||
+                 c->store.on_failure.limits_closed);
+    assert_false(warns(c, "on_store_failure"));
+    config_unref(c);
+    c = load_valid(PROVIDER "store { kind = redis url = \"redis://h\"\n on_store_failure {\n"
+                            "idempotency = local budgets = open limits = closed } }\n");
+    assert_true(c->store.on_failure.idempotency_local && c->store.on_failure.budgets_open &&
+                c->store.on_failure.limits_closed);
+    assert_false(warns(c, "on_store_failure"));
+    config_unref(c);
+    c = load_valid(PROVIDER "store {\n on_store_failure { budgets = open } }\n");
+    assert_true(c->store.on_failure.budgets_open && !c->store.on_failure.idempotency_local);
+    assert_true(warns(c, "t.conf:3: warning: on_store_failure: has no effect"));
+    config_unref(c);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_contract_s_sample_is_accepted),
         cmocka_unit_test(without_the_variable_the_sample_is_refused),
         cmocka_unit_test(the_shipped_file_is_accepted),
         cmocka_unit_test(what_is_left_out_has_the_default),
+        cmocka_unit_test(what_is_done_without_a_shared_store_is_said_by_function),
     };
     return cmocka_run_group_tests_name("config/sample", tests, NULL, NULL);
 }

@@ -62,10 +62,6 @@ static void refused(void **state) {
         {"://h", "expected redis://"},
         {"http://h", "scheme is not known"},
         {"redis+tcp://h", "scheme is not known"},
-        {"redis+sentinel://a,b,c/hush", "redis+sentinel:// is not built yet"},
-        {"rediss+sentinel://a,b,c/hush", "rediss+sentinel:// is not built yet"},
-        {"redis+cluster://a,b,c", "redis+cluster:// is not built yet"},
-        {"REDIS+CLUSTER://a,b,c", "redis+cluster:// is not built yet"},
         {"redis://", "host is not valid"},
         {"redis://:6379", "host is not valid"},
         {"redis:///0", "host is not valid"},
@@ -98,6 +94,22 @@ static void refused(void **state) {
         {"redis+unix://h/path", "whole path"},
         {"redis+unix:///s?db=x", "database is not valid"},
         {"redis+unix:///s?database=1", "?db=N"},
+        {"redis+sentinel://a,b,c", "names no master"},
+        {"redis+sentinel://a/", "names no master"},
+        {"redis+sentinel://a//0", "names no master"},
+        {"redis+sentinel://a/hush!", "names no master"},
+        {"redis+sentinel:///m", "host is not valid"},
+        {"redis+sentinel://a,,b/m", "host is not valid"},
+        {"redis+sentinel://a,b,/m", "host is not valid"},
+        {"redis+sentinel://a:0,b/m", "port is not valid"},
+        {"redis+sentinel://a/m/x", "database is not valid"},
+        {"redis+sentinel://a/m?db=1", "no meaning"},
+        {"redis+cluster://", "host is not valid"},
+        {"redis+cluster://a,[::1,b", "IPv6"},
+        {"redis+cluster://a/1", "no databases but 0"},
+        {"redis+cluster://a/hush", "no databases but 0"},
+        {"redis+cluster://a,b?x", "no meaning"},
+        {"redis+cluster://1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17", "more than 16 hosts"},
         {"redis+unix:///1234567890123456789012345678901234567890123456789012345678901234567890"
          "12345678901234567890123456789012345678",
          "too long"},
@@ -114,7 +126,55 @@ static void refused(void **state) {
     }
 }
 
+static void several_hosts(void **state) {
+    (void)state;
+    static const struct {
+        const char *url;
+        enum config_redis_kind kind;
+        bool tls;
+        const char *seeds; // as they are told apart: HOST:PORT HOST:PORT
+        const char *master, *user, *password;
+        unsigned database;
+    } rows[] = {
+        {"redis+sentinel://a/m", CONFIG_REDIS_SENTINEL, false, "a:26379", "m", "", "", 0},
+        {"redis+sentinel://a,b:1,[::1]:2,[::2]/my.ma_st-er1/3", CONFIG_REDIS_SENTINEL, false,
+         "a:26379 b:1 ::1:2 ::2:26379", "my.ma_st-er1", "", "", 3},
+        {"REDISS+Sentinel://me:p,w@a,b/m/", CONFIG_REDIS_SENTINEL, true, "a:26379 b:26379", "m",
+         "me", "p,w", 0},
+        {"redis+cluster://a", CONFIG_REDIS_CLUSTER, false, "a:6379", "", "", "", 0},
+        {"redis+cluster://a,10.0.0.1:7001,[::1]/", CONFIG_REDIS_CLUSTER, false,
+         "a:6379 10.0.0.1:7001 ::1:6379", "", "", "", 0},
+        {"rediss+cluster://:p@a:1,a:2/0", CONFIG_REDIS_CLUSTER, true, "a:1 a:2", "", "", "p", 0},
+        {"redis+cluster://1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16", CONFIG_REDIS_CLUSTER, false,
+         "1:6379 2:6379 3:6379 4:6379 5:6379 6:6379 7:6379 8:6379 9:6379 10:6379 11:6379 12:6379 "
+         "13:6379 14:6379 15:6379 16:6379",
+         "", "", "", 0},
+    };
+    for (size_t i = 0; i < FARTHING_COUNT(rows); i++) {
+        struct config_redis got = {0};
+        struct error err;
+        struct arena *arena = arena_new(1024);
+        struct buffer seeds = {0};
+        if (!config_parse_redis_url(arena, slice_of(rows[i].url), &got, &err))
+            fail_msg("%s: %s", rows[i].url, err.text);
+        for (size_t n = 0; n < got.seed_count; n++)
+            buffer_printf(&seeds, "%s%.*s:%u", n > 0 ? " " : "", SLICE_ARG(got.seeds[n].host),
+                          got.seeds[n].port);
+        bool same = got.kind == rows[i].kind && got.tls == rows[i].tls && got.host.len == 0 &&
+                    slice_equal(buffer_slice(&seeds), slice_of(rows[i].seeds)) &&
+                    slice_equal(got.master, slice_of(rows[i].master)) &&
+                    slice_equal(got.user, slice_of(rows[i].user)) &&
+                    slice_equal(got.password, slice_of(rows[i].password)) &&
+                    got.database == rows[i].database;
+        if (!same)
+            fail_msg("%s is read otherwise", rows[i].url);
+        buffer_free(&seeds);
+        arena_free(arena);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(accepted), cmocka_unit_test(refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(accepted), cmocka_unit_test(several_hosts),
+                                       cmocka_unit_test(refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

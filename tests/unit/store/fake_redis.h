@@ -1,5 +1,5 @@
 // Something that speaks as Redis does until it is told to misbehave: it answers
-// each command by its first word, from a thread of its own.
+// each command by its first word, from a thread of its own for each connection.
 #ifndef FARTHING_TEST_STORE_FAKE_REDIS_H
 #define FARTHING_TEST_STORE_FAKE_REDIS_H
 
@@ -22,7 +22,7 @@ struct fake_redis {
     bool mute;        // commands are read, and answered once it is false again
     bool flood;       // after a GETRANGE's answer bytes without end
     bool stopping;
-    unsigned connections;
+    unsigned connections, talking; // made so far; open now
     unsigned commands;
 };
 
@@ -55,6 +55,12 @@ static inline size_t fake_parse(const char *bytes, size_t len, char word[32], ch
 static inline struct slice fake_usual(const char *word, const char *key) {
     if (strcmp(word, "PING") == 0)
         return SLICE("+PONG\r\n");
+    if (strcmp(word, "INFO") == 0)
+        return SLICE("$19\r\nrun_id:of the fake\n\r\n");
+    if (strcmp(word, "EVALSHA") == 0) // the beat
+        return SLICE("$18\r\n1700000000000000 1\r\n");
+    if (strcmp(word, "SUBSCRIBE") == 0) // to what need not be told
+        return SLICE("*3\r\n$9\r\nsubscribe\r\n$1\r\nx\r\n:1\r\n");
     if (strcmp(word, "GETRANGE") == 0 && strstr(key, ":generation") != NULL)
         return SLICE("$3\r\nGEN\r\n");
     if (strcmp(word, "GETRANGE") == 0)
@@ -126,7 +132,15 @@ static inline bool fake_readable(struct fake_redis *f, int fd) {
     return false;
 }
 
-static inline void fake_talk(struct fake_redis *f, int fd) {
+struct fake_connection {
+    struct fake_redis *fake;
+    int fd;
+};
+
+static inline void *fake_talk(void *arg) {
+    struct fake_connection *c = arg;
+    struct fake_redis *f = c->fake;
+    int fd = c->fd;
     struct buffer got = {0};
     char chunk[65536], word[32] = "", key[128] = "";
     while (fake_readable(f, fd)) {
@@ -144,17 +158,27 @@ static inline void fake_talk(struct fake_redis *f, int fd) {
             break;
     }
     buffer_free(&got);
+    close(fd);
+    free(c);
+    pthread_mutex_lock(&f->lock);
+    f->talking--;
+    pthread_mutex_unlock(&f->lock);
+    return NULL;
 }
 
 static inline void *fake_run(void *arg) {
     struct fake_redis *f = arg;
     while (fake_readable(f, f->listener)) {
-        int fd = accept(f->listener, NULL, NULL);
+        struct fake_connection *c = base_alloc(sizeof *c);
+        pthread_t thread;
+        *c = (struct fake_connection){f, accept(f->listener, NULL, NULL)};
         pthread_mutex_lock(&f->lock);
         f->connections++;
+        f->talking++;
         pthread_mutex_unlock(&f->lock);
-        fake_talk(f, fd);
-        close(fd);
+        if (pthread_create(&thread, NULL, fake_talk, c) != 0)
+            abort();
+        pthread_detach(thread);
     }
     return NULL;
 }
@@ -202,6 +226,13 @@ static inline unsigned fake_connections(struct fake_redis *f) {
 static inline void fake_stop(struct fake_redis *f) {
     FAKE_SET(f, stopping, true);
     pthread_join(f->thread, NULL);
+    for (unsigned talking = 1; talking > 0;) {
+        pthread_mutex_lock(&f->lock);
+        talking = f->talking;
+        pthread_mutex_unlock(&f->lock);
+        if (talking > 0)
+            usleep(1000);
+    }
     close(f->listener);
     for (size_t i = 0; i < FARTHING_COUNT(f->answers); i++) {
         free(f->answers[i][0]);

@@ -22,7 +22,8 @@ enum { REDIS_SKIP = 77, REDIS_ARGUMENTS_MAX = 40 };
 struct redis_server {
     pid_t pid;
     char socket_path[100];
-    const char *more[REDIS_ARGUMENTS_MAX - 12]; // further arguments
+    const char *config;                         // a file; NULL: none
+    const char *more[REDIS_ARGUMENTS_MAX - 13]; // further arguments
 };
 
 static inline int redis_server_connect(const struct redis_server *r) {
@@ -61,10 +62,13 @@ static inline void redis_server_order(const struct redis_server *r, const char *
 // It ends with the test, however that ends.
 static inline void redis_server_exec(const struct redis_server *r) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    const char *arguments[REDIS_ARGUMENTS_MAX] = {
-        "redis-server", "--port",       "0",          "--save", "", "--appendonly", "no",
-        "--unixsocket", r->socket_path, "--loglevel", "warning"};
-    size_t count = 11;
+    static const char *const usual[] = {
+        "--port", "0", "--save", "", "--appendonly", "no", "--loglevel", "warning", "--unixsocket"};
+    const char *arguments[REDIS_ARGUMENTS_MAX] = {"redis-server", r->config};
+    size_t count = r->config != NULL ? 2 : 1;
+    for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++)
+        arguments[count++] = usual[i];
+    arguments[count++] = r->socket_path;
     for (size_t i = 0; r->more[i] != NULL; i++)
         arguments[count++] = r->more[i];
     int null = open("/dev/null", O_RDWR);

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "../support/directory.h"
-#include "redis_server.h"
+#include "redis_cluster.h"
 #include "store.h"
 
 enum { SCENE_MAX_BYTES = 1 << 20, SCENE_WALL_MS = 1000000 };
@@ -28,7 +28,8 @@ struct scene {
     char directory[64];
     char file[128]; // the database
     int64_t max_bytes;
-    struct redis_server server;          // where the tests run over Redis
+    bool is_redis; // that is what the tests run over
+    struct redis_server server;
     struct store_redis_options redis;
     struct event_base *loop;
     struct store *store;
@@ -53,16 +54,20 @@ static inline void on_answer(void *arg, enum store_status status, struct slice v
     buffer_append(&a->value, value);
 }
 
-// The same tests run over either kind; meson.build says which.
+// The same tests run over each kind; meson.build says which.
+static inline bool scene_is(const char *kind) {
+    const char *wanted = getenv("FARTHING_TEST_STORE");
+    return wanted != NULL && strcmp(wanted, kind) == 0;
+}
+
 static inline bool scene_is_redis(void) {
-    const char *kind = getenv("FARTHING_TEST_STORE");
-    return kind != NULL && strcmp(kind, "redis") == 0;
+    return scene_is("redis") || scene_is("cluster");
 }
 
 static inline void scene_open(struct scene *s) {
     struct error err;
     s->store = store_open_redis(&(struct store_options){s->directory, s->max_bytes},
-                                s->server.pid > 0 ? &s->redis : NULL, &err);
+                                s->is_redis ? &s->redis : NULL, &err);
     if (s->store == NULL)
         fail_msg("%s", err.text);
     s->client = store_client_new(s->store, s->loop);
@@ -101,6 +106,30 @@ static inline void scene_start_redis(struct scene *s) {
                                             .max_value_bytes = 4 << 20};
 }
 
+static struct {
+    struct redis_cluster cluster;
+    char directory[64];
+} scene_shared;
+
+static inline void scene_end_cluster(void) {
+    cluster_stop(&scene_shared.cluster);
+    directory_remove(scene_shared.directory);
+}
+
+// One for all tests of a program, for it takes two seconds; each finds it empty.
+static inline void scene_start_cluster(struct scene *s) {
+    if (scene_shared.directory[0] == '\0') {
+        strcpy(scene_shared.directory, "cluster-test-XXXXXX");
+        assert_non_null(mkdtemp(scene_shared.directory));
+        cluster_start(&scene_shared.cluster, scene_shared.directory);
+        atexit(scene_end_cluster);
+    }
+    for (unsigned n = 0; n < CLUSTER_MASTERS; n++)
+        redis_server_order(&scene_shared.cluster.nodes[n].server, "FLUSHALL");
+    s->redis = cluster_options(&scene_shared.cluster);
+    s->redis.max_value_bytes = 4 << 20;
+}
+
 // Without the store, for tests that open it themselves.
 static inline int scene_set_up_closed(void **state) {
     struct scene *s = base_calloc(1, sizeof *s);
@@ -109,8 +138,11 @@ static inline int scene_set_up_closed(void **state) {
     snprintf(s->file, sizeof s->file, "%s/farthing.db", s->directory);
     s->max_bytes = SCENE_MAX_BYTES;
     s->loop = event_base_new();
-    if (scene_is_redis())
+    s->is_redis = scene_is_redis();
+    if (scene_is("redis"))
         scene_start_redis(s);
+    if (scene_is("cluster"))
+        scene_start_cluster(s);
     clock_freeze(SCENE_WALL_MS, 1000000000u);
     *state = s;
     return 0;
@@ -210,8 +242,8 @@ static const struct store_column scene_columns[] = {
 
 static inline struct store_journal *scene_journal(struct scene *s) {
     struct error err;
-    struct store_journal *j = store_journal_open(s->store, "rows", scene_columns,
-                                                 FARTHING_COUNT(scene_columns), &err);
+    struct store_journal *j =
+        store_journal_open(s->store, "rows", scene_columns, FARTHING_COUNT(scene_columns), &err);
     if (j == NULL)
         fail_msg("%s", err.text);
     return j;

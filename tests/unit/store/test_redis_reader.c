@@ -13,10 +13,22 @@
 
 enum { MAX = 4096 };
 
-// The replies as one text: "+OK|(nil)|...", and "!" where the reader gave up.
-static void read_all(struct slice bytes, size_t at_once, struct buffer *out) {
-    static const char *const signs[] = {"(nil)", "$", "+", "-", ":"};
+static void write(const struct redis_reply *reply, struct buffer *out) {
+    static const char *const signs[] = {"(nil)", "$", "+", "-", ":", "["};
+    buffer_printf(out, "%s", signs[reply->kind]);
+    if (reply->kind == REDIS_REPLY_IS_NUMBER)
+        buffer_printf(out, "%lld", (long long)reply->number);
+    for (size_t i = 0; i < reply->count; i++)
+        write(reply->elements[i], out);
+    buffer_append(out, redis_reply_slice(reply));
+    buffer_append_char(out, reply->kind == REDIS_REPLY_IS_ARRAY ? ']' : '|');
+    assert_int_equal(reply->bytes[reply->len], 0);
+}
+
+// The replies as one text: "+OK|(nil)|[:1|:2|]...", and "!" where the reader gave up.
+static void read_all(struct slice bytes, size_t at_once, size_t max_elements, struct buffer *out) {
     struct redis_reader *r = redis_reader_new(MAX);
+    redis_reader_allow_arrays(r, max_elements);
     struct redis_reply *reply = NULL;
     struct error err;
     bool ok = true;
@@ -25,13 +37,8 @@ static void read_all(struct slice bytes, size_t at_once, struct buffer *out) {
         part.len = part.len < at_once ? part.len : at_once;
         ok = redis_reader_feed(r, part, &err);
         while (ok && (ok = redis_reader_next(r, &reply, &err)) && reply != NULL) {
-            buffer_printf(out, "%s", signs[reply->kind]);
-            if (reply->kind == REDIS_REPLY_IS_NUMBER)
-                buffer_printf(out, "%lld", (long long)reply->number);
-            buffer_append(out, redis_reply_slice(reply));
-            buffer_append_char(out, '|');
-            assert_int_equal(reply->bytes[reply->len], 0);
-            free(reply);
+            write(reply, out);
+            redis_reply_free(reply);
         }
     }
     if (!ok)
@@ -62,7 +69,38 @@ static void test_replies(void **state) {
     for (size_t i = 0; i < FARTHING_COUNT(rows); i++)
         for (size_t at_once = 1; at_once <= rows[i].bytes.len + 1; at_once++) {
             struct buffer out = {0};
-            read_all(rows[i].bytes, at_once, &out);
+            read_all(rows[i].bytes, at_once, 0, &out);
+            buffer_append_char(&out, '\0');
+            if (strcmp(out.ptr, rows[i].expected) != 0)
+                fail_msg("row %zu by %zu bytes: \"%s\"", i, at_once, out.ptr);
+            buffer_free(&out);
+        }
+}
+
+static void test_arrays(void **state) {
+    (void)state;
+    enum { ELEMENTS = 6 };
+    static const struct {
+        const char *bytes, *expected;
+    } rows[] = {
+        {"*0\r\n*-1\r\n+OK\r\n", "[](nil)|+OK|"},
+        {"*3\r\n$1\r\na\r\n:2\r\n$-1\r\n", "[$a|:2|(nil)|]"},
+        {"*2\r\n*2\r\n*1\r\n*1\r\n-E\r\n:1\r\n+x\r\n", "[[[[-E|]]:1|]+x|]"},
+        {"*6\r\n:1\r\n:2\r\n:3\r\n:4\r\n:5\r\n:6\r\n*1\r\n:7\r\n",
+         "[:1|:2|:3|:4|:5|:6|][:7|]"},           // each reply has the bound anew
+        {"*1\r\n*1\r\n*1\r\n*1\r\n*0\r\n", "!"}, // too deep
+        {"*7\r\n", "!"},
+        {"*4\r\n*3\r\n:1\r\n", "!"}, // too many together
+        {"*5\r\n:1\r\n*1\r\n:1\r\n*1\r\n", "!"},
+        {"*2147483647\r\n", "!"},
+        {"*9223372036854775807\r\n", "!"},
+        {"*2\r\n:1\r\nHTTP/1.1\r\n", "!"},
+        {"*2\r\n:1\r\n*2\r\n$1\r\n", ""},
+    };
+    for (size_t i = 0; i < FARTHING_COUNT(rows); i++)
+        for (size_t at_once = 1; at_once <= strlen(rows[i].bytes) + 1; at_once++) {
+            struct buffer out = {0};
+            read_all(slice_of(rows[i].bytes), at_once, ELEMENTS, &out);
             buffer_append_char(&out, '\0');
             if (strcmp(out.ptr, rows[i].expected) != 0)
                 fail_msg("row %zu by %zu bytes: \"%s\"", i, at_once, out.ptr);
@@ -118,6 +156,7 @@ static void test_many_replies_at_once(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_replies),
+        cmocka_unit_test(test_arrays),
         cmocka_unit_test(test_a_huge_reply_is_not_waited_for),
         cmocka_unit_test(test_many_replies_at_once),
     };

@@ -1,79 +1,7 @@
 // With a redis-server: what several instances see of each other, what is kept
 // how, and what happens when the server stops, starts, is full or wants more
 // than was said.
-#include "redis_scene.h"
-
-struct real {
-    struct redis_scene one;
-    struct redis_server server;
-    struct scene two; // another instance: its own directory, the same Redis
-};
-
-static int real_set_up(void **state) {
-    struct real *r = base_calloc(1, sizeof *r);
-    set_up_paths(&r->one.scene);
-    set_up_paths(&r->two);
-    snprintf(r->server.socket_path, sizeof r->server.socket_path, "%s/redis",
-             r->one.scene.directory);
-    r->one.scene.redis = (struct store_redis_options){.socket_path = r->server.socket_path,
-                                                      .connect_timeout_ms = 20000,
-                                                      .command_timeout_ms = 20000,
-                                                      .max_value_bytes = 1 << 20};
-    *state = r;
-    return 0;
-}
-
-static void scene_end(struct scene *s) {
-    scene_close(s);
-    event_base_free(s->loop);
-    directory_remove(s->directory);
-}
-
-static int real_tear_down(void **state) {
-    struct real *r = *state;
-    scene_close(&r->one.scene);
-    scene_close(&r->two);
-    redis_server_stop(&r->server);
-    scene_end(&r->two);
-    scene_end(&r->one.scene);
-    clock_thaw();
-    log_set_level(LOG_INFO);
-    free(r);
-    return 0;
-}
-
-static struct scene *open_one(struct real *r) {
-    if (r->server.pid == 0)
-        redis_server_start(&r->server);
-    fake_open(&r->one);
-    return &r->one.scene;
-}
-
-// As another process would: with nothing but what Redis has.
-static void reopen_one(struct real *r) {
-    scene_close(&r->one.scene);
-    fake_open(&r->one);
-}
-
-static struct scene *open_two(struct real *r) {
-    struct error err;
-    const struct store_options options = {r->two.directory, SCENE_MAX_BYTES};
-    r->two.store = store_open_redis(&options, &r->one.scene.redis, &err);
-    assert_non_null(r->two.store);
-    r->two.client = store_client_new(r->two.store, r->two.loop);
-    return &r->two;
-}
-
-static void put(struct scene *s, const char *space, const char *key, const char *value) {
-    store_put(s->store, space, slice_of(key), slice_of(value), clock_wall_ms() + 3600000);
-    store_flush(s->store);
-}
-
-static int64_t number_of(const struct redis_server *server, const char *command) {
-    char answer[256];
-    redis_server_ask(server, command, answer, sizeof answer);
-    return strtoll(answer + 1, NULL, 10);
-}
+#include "redis_real.h"
 
 // ------------------------------------------------------------------- instances
 
@@ -88,7 +16,7 @@ static void test_instances_share(void **state) {
     store_delete(two->store, "cache", SLICE("k"));
     store_flush(two->store);
     assert_false(scene_has(one, "cache", SLICE("k")));
-    assert_int_equal(number_of(&r->server, "DBSIZE"), 2); // the two generations
+    assert_int_equal(number_of(&r->server, "DBSIZE"), 3); // two generations, and who is there
 }
 
 static bool has_lost_it(void *arg) {
@@ -122,10 +50,10 @@ static void test_a_purge_is_told(void **state) {
     struct real *r = *state;
     struct scene *one = open_one(r), *two = open_two(r);
     atomic_uint told_one = 0, told_two = 0, told_other = 0, unwatched = 0;
-    store_watch(one->store, "cache", on_emptied, &told_one);
-    store_watch(two->store, "cache", on_emptied, &unwatched);
-    store_watch(two->store, "cache", on_emptied, &told_two);
-    store_watch(two->store, "other", on_emptied, &told_other);
+    store_watch(one->store, "cache", on_emptied, NULL, &told_one);
+    store_watch(two->store, "cache", on_emptied, NULL, &unwatched);
+    store_watch(two->store, "cache", on_emptied, NULL, &told_two);
+    store_watch(two->store, "other", on_emptied, NULL, &told_other);
     store_unwatch(two->store, &unwatched);
     put(one, "cache", "k", "v");
     put(two, "cache", "k", "v");
@@ -149,8 +77,8 @@ static void test_an_empty_redis_is_no_purge(void **state) {
     atomic_uint told = 0;
     put(one, "cache", "k", "v");
     assert_value(two, "cache", SLICE("k"), SLICE("v"));
-    store_watch(one->store, "cache", on_emptied, &told);
-    store_watch(two->store, "cache", on_emptied, &told);
+    store_watch(one->store, "cache", on_emptied, NULL, &told);
+    store_watch(two->store, "cache", on_emptied, NULL, &told);
     redis_server_order(&r->server, "FLUSHALL");
     assert_false(scene_has(two, "cache", SLICE("k")));
     while (number_of(&r->server, "EXISTS farthing:cache:generation") == 0)
@@ -341,24 +269,50 @@ static void test_who_may(void **state) {
     }
 }
 
-// The commands that docs/redis.md names, and no other.
+static void on_change(void *arg, struct slice key) {
+    (void)key;
+    atomic_fetch_add((atomic_uint *)arg, 1);
+}
+
+static void on_message(void *arg, struct slice message) {
+    (void)message;
+    atomic_fetch_add((atomic_uint *)arg, 1);
+}
+
+// What docs/redis.md grants, and no more: all is done with it, and nothing refused.
 static void test_an_acl(void **state) {
     struct real *r = *state;
+    atomic_uint changes = 0, messages = 0;
     redis_server_start(&r->server);
-    redis_server_order(&r->server, "ACL SETUSER farthing on >p ~farthing:* +auth +ping +select "
-                                   "+client|setname +getrange +set +unlink");
+    redis_server_order(&r->server,
+                       "ACL SETUSER farthing on >p ~farthing:* resetchannels &farthing:* "
+                       "&__redis__:invalidate +@read +@write -@dangerous +auth +ping +select +info "
+                       "+time +eval +evalsha +publish +subscribe +unsubscribe +client|setname "
+                       "+client|id +client|tracking +client|caching");
     r->one.scene.redis.user = "farthing";
     r->one.scene.redis.password = "p";
     r->one.scene.redis.database = 5;
-    struct scene *one = open_one(r);
-    put(one, "cache", "k", "v");
-    assert_value(one, "cache", SLICE("k"), SLICE("v"));
+    struct scene *one = open_one(r), *two = open_two(r);
+    store_watch(one->store, "cache", on_emptied, on_change, &changes);
+    store_listen(one->client, "news", on_message, &messages);
+    for (unsigned i = 0; i < 20000 && (changes == 0 || messages == 0); i++) {
+        put(one, "cache", "k", "of one");
+        put(two, "cache", "k", "of two");
+        store_say(two->store, "news", SLICE("hello"));
+        store_flush(two->store);
+        event_base_loop(one->loop, EVLOOP_NONBLOCK);
+    }
+    assert_true(changes > 0 && messages > 0);
+    assert_value(one, "cache", SLICE("k"), SLICE("of two"));
     store_delete(one->store, "cache", SLICE("k"));
     assert_false(scene_has(one, "cache", SLICE("k")));
     store_delete_space(one->store, "cache");
     assert_false(scene_has(one, "cache", SLICE("k")));
     assert_int_equal(scene_stats(one).failures, 0);
+    assert_int_equal(scene_stats(two).failures, 0);
+    assert_int_equal(store_epoch(one->store), 1);
     assert_int_equal(number_of(&r->server, "DBSIZE"), 0); // of base 0
+    store_unwatch(one->store, &changes);
 }
 
 static void test_tables_stay_here(void **state) {
@@ -370,8 +324,6 @@ static void test_tables_stay_here(void **state) {
     store_journal_flush(j);
     assert_query(one, "SELECT count(*) AS n FROM rows", "[{\"n\":3}]");
 }
-
-#define REAL(test) cmocka_unit_test_setup_teardown(test, real_set_up, real_tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -107,9 +107,12 @@ static inline int tear_down_directory(void **state) {
 
 #define NOBODY ((struct budget_scope){.run_amount = CONFIG_UNSET})
 
-static inline void scene_ready(void *arg) {
+static inline void scene_ready(void *arg, enum budget_verdict verdict,
+                               const struct budget_refusal *refusal) {
     struct budget_scene *s = arg;
     s->ready++;
+    if (verdict == BUDGET_REFUSED)
+        s->refusal = *refusal;
 }
 
 static inline enum budget_verdict ask_for(struct budget_scene *s, struct budget_reservation *r,

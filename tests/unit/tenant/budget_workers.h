@@ -54,9 +54,11 @@ static inline void worker_end_one(struct budgets_loop *l, struct budget_worker *
     }
 }
 
-static inline void worker_on_ready(void *arg) {
+static inline void worker_on_ready(void *arg, enum budget_verdict verdict,
+                                   const struct budget_refusal *refusal) {
     struct budget_reservation *r = arg;
-    if (r->state != BUDGET_HELD)
+    bool granted = verdict == BUDGET_GRANTED;
+    if (r->state != (granted ? BUDGET_HELD : BUDGET_RELEASED) || granted != (refusal == NULL))
         abort();
 }
 

@@ -3,9 +3,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "farthing/store.h"
-#include "farthing/tenant.h"
 #include "scene.h"
+// After cmocka.
+#include "blocks_room.h"
 #include "../support/directory.h"
 
 enum { MANY = 500, READERS = 3 };
@@ -292,6 +292,24 @@ static void many_are_told_apart(void **state) {
     }
 }
 
+// Of others' orders only a block is missed that has no place.
+static void too_many_are_refused(void **state) {
+    (void)state;
+    struct error err;
+    struct key_blocks *b = key_blocks_open(NULL, &err);
+    for (unsigned i = 0; i < KEY_BLOCKS_MAX; i++)
+        set_key(b, numbered(i), true);
+    struct key_block other = {.tenant = SLICE("acme"), .blocked = true, .at_ms = 1};
+    assert_false(key_blocks_set(b, &other, &err));
+    assert_false(blocks_learn(b, &other));
+    other.blocked = false;
+    assert_true(blocks_learn(b, &other));
+    set_key(b, numbered(7), false); // what is known can be changed
+    assert_false(is_blocked(b, numbered(7), "acme"));
+    assert_true(is_blocked(b, numbered(8), "acme"));
+    key_blocks_close(b);
+}
+
 struct race {
     struct key_blocks *blocks;
     atomic_uint done; // keys below are blocked, and stay so
@@ -344,6 +362,7 @@ int main(void) {
         cmocka_unit_test(without_a_store_it_is_in_memory),
         SCENE(who_did_it_when_and_why_is_shown),
         SCENE(many_are_told_apart),
+        cmocka_unit_test(too_many_are_refused),
         SCENE(blocks_hold_at_once_on_all_threads),
     };
     return cmocka_run_group_tests_name("tenant/blocks", tests, NULL, NULL);

@@ -1,0 +1,204 @@
+"""Operators and several instances: what one purges is purged for all, and all say how Redis is."""
+import json
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+import urllib.request
+
+from harness import FARTHINGCTL, WAIT, eventually, key, question, tenant
+from redis_servers import RedisCluster, RedisSentinels, is_up, needs_redis
+
+pytestmark = needs_redis
+
+SETUP = tenant("a") + tenant("b") + 'route "main" { match { features = {"chat"} } }\nroute "other" { }\n'
+BASE = {**key("a"), "x-farthing-feature": "chat", "x-farthing-prompt-version": "p1", "x-farthing-corpus-version": "c1"}
+# By each kind, what it purges; and what makes a request one of another tenant, feature, ...
+KINDS = {
+    "tenant": ("a", key("b")),
+    "feature": ("chat", {"x-farthing-feature": "search"}),
+    "prompt-version": ("p1", {"x-farthing-prompt-version": "p2"}),
+    "corpus-version": ("c1", {"x-farthing-corpus-version": "c2"}),
+    "route": ("main", {"x-farthing-route": "other"}),
+}
+
+
+def ctl(f, *words):
+    done = subprocess.run([FARTHINGCTL, "--admin", f.admin.removeprefix("http://"), *words], capture_output=True,
+                          text=True, timeout=WAIT)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def ask(f, n, headers=()):
+    return f.post(body=question(seed=n), headers={**BASE, **dict(headers)})
+
+
+def has(f, n, headers=()):
+    """Is it in the cache?"""
+    answer = ask(f, n, {"x-farthing-cache": "only", **dict(headers)})
+    assert answer.status in (200, 504), answer.body
+    return answer.status == 200
+
+
+def spread(redis, one, two, n, headers=()):
+    """Bought by one, and in the memory of both."""
+    before = redis.keys()
+    answer = ask(one, n, headers)
+    assert answer.cache == "miss", answer.headers
+    eventually(lambda: redis.keys() > before, "the value in redis")
+    assert has(one, n, headers) and has(two, n, headers)
+    return answer
+
+
+def marks(f):
+    return f.get("/cache")["purge_marks"]
+
+
+def hears(f, count):
+    eventually(lambda: marks(f) >= count, f"{count} marks of purges")
+
+
+def test_a_purge_by_each_kind_is_one_of_all(counted, start, redis):
+    redis.start()
+    one, two = start(store=redis.store, extra=SETUP), start(store=redis.store, extra=SETUP)
+    for n, (kind, (value, other)) in enumerate(KINDS.items()):
+        spread(redis, one, two, n)
+        spread(redis, one, two, n + 100, other)  # no other answer: features and routes share them
+        said = ctl(one, "cache", "purge", f"--{kind}", value)
+        assert f"cache.purge {kind.replace('-', '_')} {value}" in said and "within a second" in said
+        hears(two, n + 1)
+        for f in (one, two):
+            assert not has(f, n) and has(f, n + 100, other), kind
+        assert ask(two, n).cache == "miss"  # what is asked for from now on is kept again
+        assert ask(two, n).cache == "hit"
+    assert not two.get("/cache")["purges_untold"] and two.get("/cache")["purged"] >= len(KINDS)
+
+
+def test_a_key_and_several_kinds_and_everything(counted, start, redis):
+    redis.start()
+    one, two = start(store=redis.store, extra=SETUP), start(store=redis.store, extra=SETUP)
+    elsewhere = {"x-farthing-feature": "search"}
+    answer = spread(redis, one, two, 1)
+    spread(redis, one, two, 2)
+    spread(redis, one, two, 3, elsewhere)
+    ctl(two, "cache", "purge", "--key", answer.headers["x-farthing-cache-key"])
+    hears(one, 1)
+    assert not has(one, 1) and not has(two, 1) and has(one, 2) and has(two, 2)
+    ctl(two, "cache", "purge", "--feature", "search", "--corpus-version", "c1", "--reason", "wrong prices")
+    hears(one, 2)
+    for f in (one, two):
+        assert has(f, 2) and not has(f, 3, elsewhere)
+    assert "everything" in ctl(one, "cache", "purge")
+    eventually(lambda: marks(two) == 1, "the purge of everything")
+    assert not has(one, 2) and not has(two, 2)
+    assert "wrong prices" in ctl(two, "audit")
+
+
+def test_what_was_being_bought_is_purged_too(held, start, redis):
+    redis.start()
+    one, two = start(store=redis.store, extra=SETUP), start(store=redis.store, extra=SETUP)
+    with ThreadPoolExecutor() as pool:
+        buying = pool.submit(one.post, body=question("held"), headers=BASE)
+        eventually(lambda: held.provider.requests, "the purchase")
+        ctl(two, "cache", "purge", "--corpus-version", "c1")
+        hears(one, 1)
+        held.go_on.set()
+        assert buying.result(WAIT).cache == "miss"
+    assert two.post(body=question("held"), headers=BASE).cache == "miss"
+    assert two.post(body=question("held"), headers=BASE).cache == "hit"
+
+
+def test_a_purge_without_redis_is_done_when_it_is_back(counted, start, redis):
+    redis.start()
+    one, two = start(store=redis.store, extra=SETUP), start(store=redis.store, extra=SETUP)
+    spread(redis, one, two, 1)
+    spread(redis, one, two, 2, KINDS["feature"][1])
+    redis.stop()
+    eventually(lambda: not is_up(one) and not is_up(two), "the loss of redis")
+    assert "when the shared store is back" in ctl(one, "cache", "purge", "--feature", "chat")
+    assert not has(one, 1) and has(one, 2, KINDS["feature"][1])
+    assert ask(one, 1).cache == "miss" and has(one, 1)  # asked for after it
+    assert one.get("/cache")["purges_untold"] == 1 and has(two, 1)
+    redis.start()
+    hears(two, 1)
+    assert not has(two, 1) and has(two, 2, KINDS["feature"][1])
+    eventually(lambda: one.get("/cache")["purges_untold"] == 0, "the end of waiting")
+    assert not has(one, 1)  # for all it is a purge of this moment
+
+
+def test_who_comes_later_knows_and_what_redis_lost_is_written_back(counted, start, redis):
+    redis.start()
+    one, two = start(store=redis.store, extra=SETUP), start(store=redis.store, extra=SETUP)
+    spread(redis, one, two, 1)
+    spread(redis, one, two, 1, KINDS["tenant"][1])
+    ctl(one, "cache", "purge", "--tenant", "a")
+    hears(two, 1)
+    assert redis.ask("DEL farthing:{cache}:purges").startswith(":1")
+    eventually(lambda: redis.ask("EXISTS farthing:{cache}:purges").startswith(":1"), "the marks again")
+    three = start(store=redis.store, extra=SETUP)
+    assert marks(three) == 1
+    assert not has(three, 1) and has(three, 1, KINDS["tenant"][1])
+
+
+SEARCH = KINDS["feature"][1]
+
+
+def test_in_a_cluster_it_is_one_operation_too(counted, start):
+    cluster = RedisCluster().start()
+    try:
+        one, two = start(store=cluster.store, extra=SETUP), start(store=cluster.store, extra=SETUP)
+        for n in range(4):  # on several masters
+            spread(cluster, one, two, n)
+            spread(cluster, one, two, n + 100, SEARCH)
+        ctl(one, "cache", "purge", "--feature", "chat")
+        hears(two, 1)
+        for f in (one, two):
+            assert not any(has(f, n) for n in range(4)) and all(has(f, n + 100, SEARCH) for n in range(4))
+    finally:
+        cluster.remove()
+
+
+def test_a_failover_loses_no_purge(counted, start):
+    sentinels = RedisSentinels().start()
+    try:
+        one, two = start(store=sentinels.store, extra=SETUP), start(store=sentinels.store, extra=SETUP)
+        spread(sentinels.nodes[0], one, two, 1)
+        ctl(one, "cache", "purge", "--feature", "chat")
+        hears(two, 1)
+        sentinels.nodes[0].stop()
+        replica = sentinels.nodes[1]
+        eventually(lambda: replica.role() == ["master"] and is_up(one) and is_up(two), "the failover")
+        ctl(two, "cache", "purge", "--tenant", "b")
+        hears(one, 2)
+        eventually(lambda: replica.ask("ZCARD farthing:{cache}:purges").startswith(":2"), "both marks")
+        three = start(store=sentinels.store, extra=SETUP)
+        assert marks(three) == 2 and not has(three, 1)
+    finally:
+        sentinels.remove()
+
+
+def get(address):
+    with urllib.request.urlopen(address, timeout=WAIT) as answer:
+        return answer.status, answer.read().decode()
+
+
+def test_all_say_how_redis_is(counted, start, redis):
+    redis.start()
+    failure = redis.store + ' on_store_failure { budgets = "open" }'
+    one, two = start(store=failure), start(store=failure)
+    eventually(lambda: one.get("/status")["store"]["instances"] == 2, "the other instance")
+    said = one.get("/status")["store"]
+    assert said["kind"] == "redis" and said["up"] and said["since"] and said["epoch"] >= 1
+    assert said["instance"] != two.get("/status")["store"]["instance"]
+    assert said["on_store_failure"] == {"idempotency": "refuse", "budgets": "open", "limits": "local"}
+    api = one.url.removesuffix("/v1")
+    assert get(one.admin + "/readyz") == get(api + "/readyz") == (200, "ready\n")
+    redis.stop()
+    eventually(lambda: not one.get("/status")["store"]["up"], "the loss of redis")
+    away = (200, "ready\nthe shared store is away\n")  # or a balancer would take out all at once
+    assert get(one.admin + "/readyz") == get(api + "/readyz") == away
+    assert one.get("/status")["store"]["since"] > said["since"]
+    assert "on_store_failure" in ctl(one, "status")
+    one.write_config(one.config.read_text().replace('budgets = "open"', 'limits = "closed"'))
+    one.reload()
+    assert json.loads(ctl(one, "status", "--json"))["store"]["on_store_failure"] == {
+        "idempotency": "refuse", "budgets": "closed", "limits": "closed"}
