@@ -66,7 +66,8 @@ struct store *store_open_redis(const struct store_options *options,
 void store_close(struct store *s);
 
 struct store_client *store_client_new(struct store *s, struct event_base *loop);
-// Cancels what is pending (no callbacks afterwards).
+// Cancels what is pending (no callbacks afterwards), and ends its ears, which are gone
+// then: who has one ends it before.
 void store_client_free(struct store_client *c);
 
 enum store_status { STORE_OK, STORE_MISSING, STORE_FAILED };
@@ -162,6 +163,9 @@ struct store_op *store_run(struct store_client *c, const struct store_call *call
 // With no answer. False: away or too busy, and not done. Any thread; store_flush
 // waits for it.
 bool store_run_quietly(struct store *s, const struct store_call *call);
+// A whole number as an argument; it lies in `text`.
+enum { STORE_NUMBER_MAX = 24 };
+struct slice store_number(char text[STORE_NUMBER_MAX], int64_t number);
 
 // Messages between instances: each heard at most once, and not at all by who is
 // not connected at that moment. A channel is a short name; "farthing:" is put
@@ -172,6 +176,32 @@ struct store_ear *store_listen(struct store_client *c, const char *channel, stor
                                void *arg);
 void store_unlisten(struct store_ear *ear); // on the loop; no call afterwards
 void store_say(struct store *s, const char *channel, struct slice message); // any thread
+
+// A question that is asked again and again: each second, and at once when another
+// instance says on its channel that there is something new (what it says does not
+// matter) or when it is woken. One at a time, on one loop.
+struct store_poll;
+// The patience of what is asked at the start: so that what all others know is known here
+// before the first request, be the server busy just then.
+enum { STORE_POLL_START_MS = 1000 };
+struct store_poll_options {
+    const char *channel; // a constant
+    // store_run with this client and this callback, and what that gave.
+    struct store_op *(*ask)(void *arg, struct store_client *client, store_done *done,
+                            void *done_arg);
+    // What was answered, as to store_done. True: there is more, ask again at once (unless
+    // it was not answered: then it is asked again at the next second).
+    bool (*take)(void *arg, enum store_status status, struct slice value);
+    void *arg;
+};
+// Asks a first time and waits for the answer (with a client of its own), as long as there
+// is more; not at all where the store is away. So before the loop runs.
+struct store_poll *store_poll_new(struct store *s, struct store_client *client,
+                                  struct event_base *loop,
+                                  const struct store_poll_options *options);
+void store_poll_free(struct store_poll *p); // on its loop, before its client; NULL is fine
+void store_poll_wake(struct store_poll *p); // any thread
+void store_poll_tell(struct store_poll *p); // the others (and this one) ask. Any thread
 
 // ------------------------------------------------------------- journals
 

@@ -35,6 +35,8 @@ struct purge_mark {
     uint64_t waits; // 0: the shared store knows it; else the how-manieth purge of this process
 };
 
+// Any thread, but for the life and for purges_share and purges_unshare: those are the
+// loop's, the first before it runs.
 struct purges *purges_new(struct store *store); // NULL: kept nowhere
 void purges_free(struct purges *p);
 struct cache_birth purges_birth(const struct purges *p);

@@ -1,28 +1,21 @@
 // Purges between instances: each second, and when another one says that there is
-// something new, the shared store is asked for the marks since the last, and told of
-// those made here. On one loop, with one question at a time.
-#include <event2/event.h>
-#include <stdio.h>
+// something new (store_poll), the shared store is asked for the marks since the last,
+// and told of those made here.
 #include <stdlib.h>
 
 #include "purges.h"
 
-static const char channel[] = "purge"; // what is said on it does not matter
 static const char script_text[] =
 #include "purges.lua.h"
     ;
-static const struct store_script script = {"purges.lua", script_text};
+static const struct store_script script = {"purges", script_text};
 
 struct purges_share {
     struct purges *purges;
-    struct store_client *client;
-    struct store_op *op; // NULL: nothing is asked
-    struct event *timer; // NULL: asked once, at the start
-    struct store_ear *ear;
+    struct store_poll *poll; // NULL: it starts
     // Of the server that knows all that is known here; 0: none. Another one, or one
     // that has lost something, is told all again.
     uint64_t epoch;
-    bool again; // ask once more when the answer is there
     bool complained;
     // Of the question that is under way:
     uint64_t asked_epoch, asked_local;
@@ -30,102 +23,63 @@ struct purges_share {
     bool tells_all; // that is known here
 };
 
-static void ask(struct purges_share *s);
-
-static void on_answer(void *arg, enum store_status status, struct slice value,
-                      int64_t expires_ms) {
-    (void)expires_ms;
+static bool take(void *arg, enum store_status status, struct slice value) {
     struct purges_share *s = arg;
     uint64_t latest = 0, seen = purges_seen(s->purges);
-    s->op = NULL;
-    if (status != STORE_OK) // at the next second, then
-        return;
+    if (status != STORE_OK)
+        return false;
     if (!purges_learn(s->purges, value, s->asked_local, &latest)) {
         if (!s->complained)
             log_write(LOG_ERROR, "the purges in the shared store cannot be read: there is "
                                  "something else under their key");
         s->complained = true;
-        return;
+        return false;
     }
     s->complained = false;
-    if (s->tells && s->timer != NULL)
-        store_say(purges_store(s->purges), channel, SLICE("new"));
+    if (s->tells && s->poll != NULL)
+        store_poll_tell(s->poll);
     bool lost = latest < seen; // what had been told
     s->epoch = lost ? 0 : s->asked_epoch;
-    if (s->again || (lost && !s->tells_all))
-        ask(s);
+    return lost && !s->tells_all;
 }
 
-static void ask(struct purges_share *s) {
-    struct store *store = purges_store(s->purges);
+static struct store_op *ask(void *arg, struct store_client *client, store_done *done,
+                            void *done_arg) {
+    struct purges_share *s = arg;
     struct buffer known = {0}, waiting = {0};
-    char seen[24], most[12], folded[12];
-    s->again = false;
-    s->asked_epoch = store_epoch(store);
+    char seen[STORE_NUMBER_MAX], most[STORE_NUMBER_MAX], folded[STORE_NUMBER_MAX];
+    s->asked_epoch = store_epoch(purges_store(s->purges));
     s->tells_all = s->epoch == 0 || s->epoch != s->asked_epoch;
-    // One that has lost marks may have given numbers since that are not higher.
-    snprintf(seen, sizeof seen, "%llu",
-             (unsigned long long)(s->tells_all ? 0 : purges_seen(s->purges)));
-    snprintf(most, sizeof most, "%d", PURGES_MARKS_MAX);
-    snprintf(folded, sizeof folded, "%d", PURGES_FOLDED);
     purges_write(s->purges, s->tells_all ? &known : NULL, &waiting, &s->asked_local);
     s->tells = waiting.len > 0;
+    // One that has lost marks may have given numbers since that are not higher.
+    uint64_t since = s->tells_all ? 0 : purges_seen(s->purges);
     const struct slice keys[] = {SLICE("{cache}:purges")};
-    const struct slice args[] = {slice_of(seen), buffer_slice(&known), buffer_slice(&waiting),
-                                 slice_of(most), slice_of(folded)};
+    const struct slice args[] = {store_number(seen, (int64_t)since), buffer_slice(&known),
+                                 buffer_slice(&waiting), store_number(most, PURGES_MARKS_MAX),
+                                 store_number(folded, PURGES_FOLDED)};
     const struct store_call call = {.script = &script, .keys = keys,
                                     .key_count = FARTHING_COUNT(keys), .args = args,
-                                    .arg_count = FARTHING_COUNT(args)};
-    s->op = store_run(s->client, &call, on_answer, s);
+                                    .arg_count = FARTHING_COUNT(args),
+                                    .patience_ms = s->poll == NULL ? STORE_POLL_START_MS : 0};
+    struct store_op *op = store_run(client, &call, done, done_arg);
     buffer_free(&known);
     buffer_free(&waiting);
-}
-
-static void on_time(evutil_socket_t fd, short what, void *arg) {
-    (void)fd;
-    (void)what;
-    struct purges_share *s = arg;
-    if (s->op == NULL)
-        ask(s);
-    else
-        s->again = true;
-}
-
-static void on_heard(void *arg, struct slice message) {
-    (void)message;
-    on_time(-1, 0, arg);
+    return op;
 }
 
 void purges_share_wake(struct purges_share *s) {
-    event_active(s->timer, EV_TIMEOUT, 0);
-}
-
-// Before this loop runs, on one of its own.
-static void ask_at_start(struct purges_share *s, struct store *store) {
-    struct event_base *loop = event_base_new();
-    s->client = store_client_new(store, loop);
-    ask(s);
-    while (s->op != NULL && event_base_loop(loop, EVLOOP_ONCE) == 0) {
-    }
-    if (s->op != NULL)
-        store_cancel(s->op);
-    s->op = NULL;
-    store_client_free(s->client);
-    event_base_free(loop);
+    store_poll_wake(s->poll);
 }
 
 void purges_share(struct purges *p, struct store_client *client, struct event_base *loop) {
-    const struct timeval second = {1, 0};
     struct store *store = purges_store(p);
     if (!store_is_shared(store))
         return;
     struct purges_share *s = base_calloc(1, sizeof *s);
+    const struct store_poll_options options = {"purge", ask, take, s};
     s->purges = p;
-    ask_at_start(s, store);
-    s->client = client;
-    s->timer = event_new(loop, -1, EV_PERSIST, on_time, s);
-    event_add(s->timer, &second);
-    s->ear = store_listen(client, channel, on_heard, s);
+    s->poll = store_poll_new(store, client, loop, &options);
     purges_attach(p, s);
 }
 
@@ -134,10 +88,6 @@ void purges_unshare(struct purges *p) {
     if (s == NULL)
         return;
     purges_attach(p, NULL);
-    if (s->op != NULL)
-        store_cancel(s->op);
-    if (s->ear != NULL)
-        store_unlisten(s->ear);
-    event_free(s->timer);
+    store_poll_free(s->poll);
     free(s);
 }

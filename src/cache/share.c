@@ -70,11 +70,10 @@ static struct slice of_key(const struct cache_key *key) {
 }
 
 static struct store_op *run_hold(struct share_key *k, store_done *done) {
-    char name[SHARE_STORE_NAME_MAX], term[24];
-    int len = snprintf(term, sizeof term, "%d", SHARE_TERM_MS);
+    char name[SHARE_STORE_NAME_MAX], term[STORE_NUMBER_MAX];
     const struct slice keys[] = {share_name(&k->name, "key", name, sizeof name)};
     const struct slice args[] = {slice_make(k->holder, RANDOM_ID_LEN), of_key(&k->fingerprint),
-                                 of_key(&k->purchase), slice_make(term, (size_t)len)};
+                                 of_key(&k->purchase), store_number(term, SHARE_TERM_MS)};
     const struct store_call call = {.script = &hold_script, .keys = keys, .key_count = 1,
                                     .args = args, .arg_count = FARTHING_COUNT(args),
                                     .patience_ms = SHARE_PATIENCE_MS};

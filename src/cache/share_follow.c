@@ -130,12 +130,12 @@ static void on_read(void *arg, enum store_status status, struct slice value, int
 }
 
 static bool start_read(struct share_remote *r) {
-    char name[SHARE_STORE_NAME_MAX], stream[64], last[24], count[24];
+    char name[SHARE_STORE_NAME_MAX], stream[64];
+    char last[STORE_NUMBER_MAX], count[STORE_NUMBER_MAX];
     snprintf(stream, sizeof stream, "stream:%s", r->watched);
-    snprintf(last, sizeof last, "%llu", (unsigned long long)r->last);
-    snprintf(count, sizeof count, "%d", SHARE_READ_ENTRIES);
     const struct slice keys[] = {share_name(&r->key, stream, name, sizeof name)};
-    const struct slice args[] = {slice_of(last), slice_of(count)};
+    const struct slice args[] = {store_number(last, (int64_t)r->last),
+                                 store_number(count, SHARE_READ_ENTRIES)};
     const struct store_call call = {.script = &read_script, .keys = keys, .key_count = 1,
                                     .args = args, .arg_count = FARTHING_COUNT(args)};
     r->op = store_run(r->share->client, &call, on_read, r);

@@ -35,16 +35,15 @@ enum { CLAIM_ARGS = 7 };
 
 struct store_op *share_run_claim(struct share *s, const struct share_claim_call *c,
                                  store_done *done, void *arg) {
-    char claim[SHARE_STORE_NAME_MAX], result[SHARE_STORE_NAME_MAX], term[24];
+    char claim[SHARE_STORE_NAME_MAX], result[SHARE_STORE_NAME_MAX], term[STORE_NUMBER_MAX];
     struct buffer me = {0};
     share_id_of(s, c->token, &me);
-    snprintf(term, sizeof term, "%d", SHARE_TERM_MS);
     const struct slice keys[] = {share_name(c->key, "flight", claim, sizeof claim),
                                  share_name(c->key, "result", result, sizeof result)};
     const struct slice args[CLAIM_ARGS] = {
         slice_of(c->mode),  slice_of(c->token),
         slice_of(s->channel), buffer_slice(&me),
-        c->streams ? SLICE("s") : SLICE("w"), slice_of(term),
+        c->streams ? SLICE("s") : SLICE("w"), store_number(term, SHARE_TERM_MS),
         slice_of(c->watched),
     };
     const struct store_call call = {.script = &claim_script, .keys = keys,
@@ -114,6 +113,7 @@ struct share_purchase *share_ask(struct share *s, const struct cache_key *key,
 }
 
 void share_purchase_free(struct share_purchase *p) {
+    (void)share_relay_end(p, false); // also of one that turned out to be another's
     share_ring_remove(&p->link);
     (void)table_remove(p->share->purchases_by_token, slice_make(p->token, SHARE_TOKEN_LEN));
     free(p);
@@ -142,15 +142,15 @@ static void append_result(const struct share_purchase *p, enum flight_end end, i
 }
 
 static void run_finish(struct share_purchase *p, enum flight_end end, struct slice result) {
-    char names[3][SHARE_STORE_NAME_MAX], stream[64], number[24], stays[24];
+    char names[3][SHARE_STORE_NAME_MAX], stream[64];
+    char number[STORE_NUMBER_MAX], stays[STORE_NUMBER_MAX];
     uint64_t last = share_relay_end(p, end == FLIGHT_DONE);
     snprintf(stream, sizeof stream, "stream:%s", p->token);
-    snprintf(number, sizeof number, "%llu", (unsigned long long)last);
-    snprintf(stays, sizeof stays, "%d", SHARE_RESULT_MS);
     const struct slice keys[] = {share_name(&p->key, "flight", names[0], sizeof names[0]),
                                  share_name(&p->key, "result", names[1], sizeof names[1]),
                                  share_name(&p->key, stream, names[2], sizeof names[2])};
-    const struct slice args[] = {slice_of(p->token), result, slice_of(stays), slice_of(number),
+    const struct slice args[] = {slice_of(p->token), result, store_number(stays, SHARE_RESULT_MS),
+                                 store_number(number, (int64_t)last),
                                  end == FLIGHT_DONE ? SLICE("1") : SLICE("0")};
     const struct store_call call = {.script = &finish_script, .keys = keys,
                                     .key_count = FARTHING_COUNT(keys), .args = args,

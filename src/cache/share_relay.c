@@ -28,14 +28,13 @@ static const struct metric_family bytes_family = {
 static bool run_append(struct share_purchase *p, struct slice head, struct slice bytes,
                        int stays_ms) {
     struct share_relay *r = &p->relay;
-    char claim[SHARE_STORE_NAME_MAX], name[SHARE_STORE_NAME_MAX], stream[64], number[24], stays[24];
+    char claim[SHARE_STORE_NAME_MAX], name[SHARE_STORE_NAME_MAX], stream[64];
+    char number[STORE_NUMBER_MAX], stays[STORE_NUMBER_MAX];
     snprintf(stream, sizeof stream, "stream:%s", p->token);
-    snprintf(number, sizeof number, "%llu", (unsigned long long)r->number);
-    snprintf(stays, sizeof stays, "%d", stays_ms);
     const struct slice keys[] = {share_name(&p->key, "flight", claim, sizeof claim),
                                  share_name(&p->key, stream, name, sizeof name)};
-    const struct slice args[] = {slice_of(p->token), slice_of(number), head, bytes,
-                                 slice_of(stays)};
+    const struct slice args[] = {slice_of(p->token), store_number(number, (int64_t)r->number),
+                                 head, bytes, store_number(stays, stays_ms)};
     const struct store_call call = {.script = &append_script, .keys = keys,
                                     .key_count = FARTHING_COUNT(keys), .args = args,
                                     .arg_count = FARTHING_COUNT(args)};
@@ -248,6 +247,7 @@ uint64_t share_relay_end(struct share_purchase *p, bool whole) {
     give_up_seat(r);
     if (r->pause != NULL)
         event_free(r->pause);
+    r->pause = NULL;
     free(r->waiters);
     r->waiters = NULL;
     r->waiter_count = 0;

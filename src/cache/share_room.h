@@ -119,6 +119,7 @@ void share_count(const char *part, int64_t how_many); // farthing_shared_purchas
 void share_relay_heard(struct share_purchase *p, const struct share_message *m);
 void share_relay_look_after(struct share_purchase *p, uint64_t now_ms); // waiters that are gone
 // The rest of the stream; the number of its last entry, which is to be written with the end.
+// There is no seat, timer or waiter afterwards; again is fine.
 uint64_t share_relay_end(struct share_purchase *p, bool whole);
 
 // share_follow.c

@@ -57,9 +57,12 @@ void redis_lost(struct redis_node *n, enum redis_trouble trouble, const char *wh
 
 static void on_opened(void *arg) {
     struct redis_node *n = arg;
+    size_t largest = (size_t)n->options.max_value_bytes;
+    if (largest < REDIS_ANSWER_BYTES)
+        largest = REDIS_ANSWER_BYTES;
     redis_enter(n, REDIS_GREETING);
     redis_reader_free(n->reader);
-    n->reader = redis_reader_new((size_t)n->options.max_value_bytes + REDIS_REPLY_BYTES);
+    n->reader = redis_reader_new(largest + REDIS_REPLY_BYTES);
     if (n->max_elements > 0)
         redis_reader_allow_arrays(n->reader, n->max_elements);
     n->events->greet(n);

@@ -12,7 +12,10 @@ struct redis_space;
 
 enum {
     REDIS_DEAD_MS = 3000, // not one byte for so long while answers are due: another connection
-    REDIS_REPLY_BYTES = 16 * 1024, // that a reply may have besides a value
+    REDIS_REPLY_BYTES = 64 * 1024, // that a reply may have besides a value
+    // What scripts answer may be as large as this, however small max_value is: marks of
+    // purges, streams and results that instances give each other.
+    REDIS_ANSWER_BYTES = 9 * 1024 * 1024,
     REDIS_SERVER_MAX = 64,         // of what a server calls itself; it has 40
 };
 

@@ -1,5 +1,6 @@
 // What instances do together, as the rooms see it: scripts, the clock and who
 // else is there. The Redis behind it does the work.
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "redis.h"
@@ -81,6 +82,11 @@ struct store_op *store_run(struct store_client *c, const struct store_call *call
 
 bool store_run_quietly(struct store *s, const struct store_call *call) {
     return is_possible(call) && redis_enqueue(s->redis, run_job_new(call));
+}
+
+struct slice store_number(char text[STORE_NUMBER_MAX], int64_t number) {
+    int len = snprintf(text, STORE_NUMBER_MAX, "%lld", (long long)number);
+    return slice_make(text, (size_t)len);
 }
 
 // ----------------------------------------------------------------- messages

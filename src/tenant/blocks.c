@@ -370,7 +370,7 @@ static bool recover(struct key_blocks *b, struct store *store, struct error *err
 
 struct key_blocks *key_blocks_open(struct store *store, struct error *err) {
     struct key_blocks *b = base_calloc(1, sizeof *b);
-    pthread_mutex_init(&b->lock, NULL);
+    base_lock_init(&b->lock);
     b->end = &b->first;
     b->store = store;
     b->is_shared = store_is_shared(store);

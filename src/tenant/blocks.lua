@@ -15,7 +15,7 @@
 -- ones. Each is "LENGTH LENGTH\n" and the bytes of its name and of itself.
 if redis.replicate_commands then redis.replicate_commands() end
 
-local bytes_max = 12000 -- of an answer, about: an instance's max_value may be small
+local bytes_max = 12000 -- of an answer, about: no call keeps the server busy for long
 local orders, names = KEYS[1], KEYS[2]
 local head = redis.call('HMGET', orders, 'id', 'revision')
 local id, revision = head[1], tonumber(head[2]) or 0

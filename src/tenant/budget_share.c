@@ -163,6 +163,14 @@ bool budget_share_is_told(const struct budget_counter *c, int64_t now_ms) {
     return true;
 }
 
+// A total of a value that nobody used for so long the store forgets by right: it has not
+// lost what it was told then.
+static bool may_have_expired(const struct budget_counter *c) {
+    uint64_t told_ms = c->share.told_ms;
+    return c->budget->by_value != NULL && c->now->window.end_ms == INT64_MAX && told_ms != 0 &&
+           clock_mono_ms() - told_ms >= (uint64_t)FORGET_TOTAL_MS;
+}
+
 // ----------------------------------------------------------------------- blocks
 
 static void put_shape(struct buffer *out, const struct budget_counter *c) {
@@ -210,6 +218,8 @@ void budget_share_call_add(struct share_call *call, struct budget_counter *c, bo
     struct buffer windows = {0};
     int64_t now_ms = budgets_now_ms(c->budget->tenant->budgets);
     struct share_window current = current_window(c, beat);
+    if (may_have_expired(c))
+        current.said.told = 0;
     *item = (struct share_item){.counter = c, .asked = c->budget->tenant->waiter_number};
     add_window(item, &windows, c->now, &current);
     for (size_t i = 0; i < c->span_count && item->window_count < SHARE_WINDOWS; i++) {
@@ -233,22 +243,18 @@ void budget_share_call_add(struct share_call *call, struct budget_counter *c, bo
 
 struct share_arguments {
     struct slice keys[SHARE_COUNTERS], args[FIXED_ARGUMENTS + SHARE_COUNTERS];
-    char numbers[3][24];
+    char numbers[3][STORE_NUMBER_MAX];
     struct store_call call;
 };
-
-static struct slice number_text(char out[24], int64_t value) {
-    return slice_make(out, (size_t)snprintf(out, 24, "%lld", (long long)value));
-}
 
 static const struct store_call *make_arguments(const struct share_call *call, const char *mode,
                                                struct share_arguments *a) {
     struct budgets *b = call->tenant->budgets;
     a->args[0] = slice_of(mode);
     a->args[1] = store_instance(b->store);
-    a->args[2] = number_text(a->numbers[0], (int64_t)call->number);
-    a->args[3] = number_text(a->numbers[1], b->share.term_ms);
-    a->args[4] = number_text(a->numbers[2], b->share.hold_ms);
+    a->args[2] = store_number(a->numbers[0], (int64_t)call->number);
+    a->args[3] = store_number(a->numbers[1], b->share.term_ms);
+    a->args[4] = store_number(a->numbers[2], b->share.hold_ms);
     for (size_t i = 0, key = 0, block = 0; i < call->count; i++) {
         a->keys[i] = slice_make(call->keys.ptr + key, call->key_ends[i] - key);
         a->args[FIXED_ARGUMENTS + i] =

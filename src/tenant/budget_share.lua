@@ -25,11 +25,12 @@
 -- told that, too. What a window was spent in all is `base` (of leases that were folded
 -- away, less what an operator forgot) and what the leases say.
 -- Redis may come back with less than it knew: then it does not know an instance's last
--- call that it has answered. What instances spent and hold they say themselves; of who is gone, each says what it was told last, and the highest is kept as
--- `floor`. For HOLD nothing new is given; then what nobody has claimed of the floor counts
--- as spent for good. What is lost is what nobody alive was told: the last second or so of
--- an instance that died while Redis lost its memory; and who cannot reach Redis for longer
--- than HOLD is counted twice, which is safe.
+-- call that it has answered. What instances spent and hold they say themselves; of who is
+-- gone, each says what it was told last, and the highest is kept as `floor`. For HOLD
+-- nothing new is given; then what nobody has claimed of the floor counts as spent for good.
+-- What is lost is what nobody alive was told: the last second or so of an instance that
+-- died while Redis lost its memory; and who cannot reach Redis for longer than HOLD is
+-- counted twice, which is safe.
 -- Answers a line: Redis's clock (ms); and for each counter one: FROZEN HOLDING EXTRA
 -- RECOVERED SPENT OPEN (both of others, in all windows that count), the number of windows,
 -- for each CEILING BASE RESET TOTAL OPEN; the number of recoveries, for each START:END
@@ -211,7 +212,8 @@ local function expire(h, ttl)
     if h.plain.frozen == '1' or (at >= FOREVER and ttl == 0) then
         redis.call('PERSIST', h.key)
     else
-        redis.call('PEXPIREAT', h.key, whole(at >= FOREVER and now + ttl or math.max(at, now + DAY)))
+        at = at >= FOREVER and now + ttl or math.max(at, now + DAY)
+        redis.call('PEXPIREAT', h.key, whole(at))
     end
 end
 

@@ -3,12 +3,7 @@
 #include "budget_room.h"
 
 static bool take_word(struct slice *rest, struct slice *word) {
-    size_t n = 0;
-    while (n < rest->len && rest->ptr[n] != ' ')
-        n++;
-    *word = slice_make(rest->ptr, n);
-    *rest = slice_from(*rest, n < rest->len ? n + 1 : n);
-    return n > 0;
+    return slice_split(rest, ' ', word) && word->len > 0;
 }
 
 static bool take_i64(struct slice *rest, int64_t *out) {

@@ -28,7 +28,7 @@ static int64_t figure_of(const struct limits_tenant *t, enum share_kind kind) {
 
 static int64_t limit_of(const struct limits_tenant *t, enum share_kind kind) {
     int64_t figure = figure_of(t, kind);
-    return t->share != NULL && t->share->alone && figure > 0 ? share_even(t->share, figure)
+    return t->share != NULL && t->share->alone && figure > 0 ? limits_share_even(t->share, figure)
                                                              : figure;
 }
 
@@ -65,13 +65,13 @@ static bool rates_fit(struct limits_tenant *t, int64_t tokens, uint64_t now,
 static void take(struct limits_tenant *t, enum share_kind kind, int64_t units, uint64_t now) {
     rate_take(rate_of(t, kind), limit_of(t, kind), units, now);
     if (t->share != NULL && !t->share->alone)
-        share_spend(t->share, kind, units, now);
+        limits_share_spend(t->share, kind, units, now);
 }
 
 void limits_charge(struct limits_tenant *t, enum share_kind kind, int64_t units, uint64_t now) {
     rate_take(rate_of(t, kind), limit_of(t, kind), units, now);
     if (t->share != NULL && !t->share->alone)
-        share_charge(t->share, kind, units);
+        limits_share_charge(t->share, kind, units);
 }
 
 static void charge_rates(struct limits_tenant *t, struct limits_ticket *ticket, uint64_t now) {

@@ -17,16 +17,16 @@ bool limits_has_place(const struct limits_tenant *t) {
     if (places <= 0 || s == NULL)
         return places <= 0 || t->running < places;
     if (s->alone)
-        return t->running < share_even(s, places);
+        return t->running < limits_share_even(s, places);
     int64_t leased = s->have - s->yield;
     return t->running < (leased < places ? leased : places) &&
-           share_is_leased(s, clock_mono_us());
+           limits_share_is_leased(s, clock_mono_us());
 }
 
 void limits_start(struct limits_tenant *t, uint64_t now_us) {
     t->running++;
     if (t->share != NULL)
-        share_note_start(t->share, t->share->have - t->running, now_us);
+        limits_share_note_start(t->share, t->share->have - t->running, now_us);
 }
 
 // When a place may be free for somebody who comes now: as many turns as stand

@@ -75,7 +75,7 @@ struct limits_loop {
     // Where the figures are shared.
     struct store_client *client; // NULL: they are not, or not from this loop
     struct store_ear *ear;
-    struct share_call *calls;    // under way
+    struct limits_call *calls;    // under way
     struct limits_tenant *tended; // those that it is the steward of
     struct event *tick;
 };

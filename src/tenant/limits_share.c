@@ -25,11 +25,11 @@ static int64_t lower(int64_t a, int64_t b) {
 }
 
 // A tenth of the term is for clocks that run apart.
-bool share_is_leased(const struct limits_share *s, uint64_t now_us) {
+bool limits_share_is_leased(const struct limits_share *s, uint64_t now_us) {
     return s->have > 0 && now_us - s->leased_us < s->term_us / 10 * 9;
 }
 
-int64_t share_even(const struct limits_share *s, int64_t figure) {
+int64_t limits_share_even(const struct limits_share *s, int64_t figure) {
     int64_t share = figure / s->instances;
     return share > 0 ? share : 1;
 }
@@ -61,7 +61,7 @@ static void turn(struct share_meter *m, uint64_t now_us) {
     m->since_us = now_us;
 }
 
-int64_t share_recent(const struct share_meter *m, uint64_t now_us) {
+int64_t limits_share_recent(const struct share_meter *m, uint64_t now_us) {
     struct share_meter turned = *m;
     turn(&turned, now_us);
     return turned.now + turned.before;
@@ -93,7 +93,7 @@ static int64_t take_idle(struct share_low *low, int64_t there, uint64_t now_us) 
     return idle;
 }
 
-bool share_has_idle(struct limits_tenant *t, uint64_t now_us) {
+bool limits_share_has_idle(struct limits_tenant *t, uint64_t now_us) {
     struct limits_share *s = t->share;
     bool has = find_idle(&s->spare, s->have - t->running, now_us) > 0;
     for (enum share_kind k = 0; k < SHARE_KINDS; k++)
@@ -103,23 +103,24 @@ bool share_has_idle(struct limits_tenant *t, uint64_t now_us) {
 
 // ------------------------------------------------------------------------- using
 
-void share_spend(struct limits_share *s, enum share_kind kind, int64_t units, uint64_t now_us) {
+void limits_share_spend(struct limits_share *s, enum share_kind kind, int64_t units,
+                        uint64_t now_us) {
     struct share_rate *r = &s->rates[kind];
     count(&r->used, lower(units, SHARE_UNITS_MAX), now_us);
     r->credit -= units;
     note_low(&r->low, r->credit);
 }
 
-void share_note_start(struct limits_share *s, int64_t spare, uint64_t now_us) {
+void limits_share_note_start(struct limits_share *s, int64_t spare, uint64_t now_us) {
     count(&s->starts, 1, now_us);
     note_low(&s->spare, spare);
 }
 
-void share_charge(struct limits_share *s, enum share_kind kind, int64_t units) {
+void limits_share_charge(struct limits_share *s, enum share_kind kind, int64_t units) {
     s->rates[kind].charged = bound(s->rates[kind].charged + bound(units));
 }
 
-bool share_is_idle(const struct limits_tenant *t) {
+bool limits_share_is_idle(const struct limits_tenant *t) {
     const struct limits_share *s = t->share;
     for (enum share_kind k = 0; k < SHARE_KINDS; k++)
         if (s->rates[k].credit != 0 || s->rates[k].charged != s->rates[k].charged_known)
@@ -147,7 +148,7 @@ static int64_t debt_known(struct limits_tenant *t, enum share_kind kind, uint64_
 
 // More than is needed, if so much was used lately that calls are saved by it.
 static int64_t worth_keeping(const struct limits_share *s, int64_t used, uint64_t now_us) {
-    return share_recent(&s->starts, now_us) >= SHARE_BUSY ? used : 0;
+    return limits_share_recent(&s->starts, now_us) >= SHARE_BUSY ? used : 0;
 }
 
 static void prepare_rate(struct limits_tenant *t, struct share_request *r, enum share_kind kind,
@@ -156,8 +157,8 @@ static void prepare_rate(struct limits_tenant *t, struct share_request *r, enum 
     struct share_rate *rate = &s->rates[kind];
     int64_t idle = s->first == NULL ? take_idle(&rate->low, rate->credit, now_us) : 0;
     rate->credit -= idle;
-    share_charge(s, kind, -idle);
-    int64_t keep = worth_keeping(s, share_recent(&rate->used, now_us), now_us);
+    limits_share_charge(s, kind, -idle);
+    int64_t keep = worth_keeping(s, limits_share_recent(&rate->used, now_us), now_us);
     r->rates[kind].limit = limit_of(t, kind);
     r->rates[kind].granted = rate->granted;
     r->rates[kind].charged_known = rate->charged_known;
@@ -183,21 +184,21 @@ static void prepare_places(struct limits_tenant *t, struct share_request *r, int
         back = need == 0 ? take_idle(&s->spare, spare, now_us) : 0;
     s->have -= back;
     s->yield = more_than_none(s->yield - back);
-    if (s->have < t->running || s->alone || !share_is_leased(s, now_us))
+    if (s->have < t->running || s->alone || !limits_share_is_leased(s, now_us))
         s->have = t->running; // that is how it is
     r->gave_places_back = back > 0 && s->waiting > 0;
     r->concurrency = lower(t->figures.concurrency, SHARE_PLACES_MAX);
     r->have = lower(s->have, SHARE_PLACES_MAX);
     r->need = more_than_none(need - (s->have - t->running));
-    r->more = share_recent(&s->starts, now_us) >= SHARE_BUSY && s->waiting == 0
+    r->more = limits_share_recent(&s->starts, now_us) >= SHARE_BUSY && s->waiting == 0
                   ? lower(1 + s->have / 8, SHARE_MORE_PLACES)
                   : 0;
     if (r->concurrency <= 0)
         s->have = s->yield = s->waiting = r->have = r->need = r->more = 0;
 }
 
-void share_prepare(struct limits_tenant *t, struct share_request *r, int64_t need_places,
-                   uint64_t now_us) {
+void limits_share_prepare(struct limits_tenant *t, struct share_request *r, int64_t need_places,
+                          uint64_t now_us) {
     struct limits_share *s = t->share;
     for (enum share_kind k = 0; k < SHARE_KINDS; k++)
         prepare_rate(t, r, k, now_us);
@@ -219,10 +220,10 @@ static void charge_for_being_alone(struct limits_tenant *t, enum share_kind kind
     int64_t limit = limit_of(t, kind);
     if (limit <= 0)
         return;
-    rate_take(&s->rates[kind].alone, share_even(s, limit), 0, now_us);
+    rate_take(&s->rates[kind].alone, limits_share_even(s, limit), 0, now_us);
     rate_take(known_of(t, kind), limit, 0, now_us);
-    share_charge(s, kind,
-                 units_of(s->rates[kind].alone.debt - known_of(t, kind)->debt / s->instances));
+    limits_share_charge(
+        s, kind, units_of(s->rates[kind].alone.debt - known_of(t, kind)->debt / s->instances));
 }
 
 static void apply_rate(struct limits_tenant *t, enum share_kind kind,
@@ -247,8 +248,8 @@ static uint64_t pause_us(int64_t places) {
     return places > 0 ? 100000 + random_below(150000) : 20000 + random_below(30000);
 }
 
-void share_apply(struct limits_tenant *t, const struct share_request *r,
-                 const struct share_answer *a, uint64_t now_us) {
+void limits_share_apply(struct limits_tenant *t, const struct share_request *r,
+                        const struct share_answer *a, uint64_t now_us) {
     struct limits_share *s = t->share;
     for (enum share_kind k = 0; k < SHARE_KINDS; k++)
         apply_rate(t, k, r, a, now_us);
@@ -264,13 +265,13 @@ void share_apply(struct limits_tenant *t, const struct share_request *r,
 
 // ------------------------------------------------------------------------- alone
 
-void share_go_alone(struct limits_tenant *t, uint64_t now_us) {
+void limits_share_go_alone(struct limits_tenant *t, uint64_t now_us) {
     struct limits_share *s = t->share;
     s->alone = true;
     for (enum share_kind k = 0; k < SHARE_KINDS; k++) {
         struct share_rate *rate = &s->rates[k];
         int64_t limit = limit_of(t, k);
-        share_charge(s, k, -rate->credit);
+        limits_share_charge(s, k, -rate->credit);
         rate->credit = 0;
         if (limit <= 0)
             continue;

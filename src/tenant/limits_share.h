@@ -11,7 +11,7 @@ struct limits;
 struct limits_tenant;
 struct limits_loop;
 struct limits_waiter;
-struct share_call; // one under way
+struct limits_call; // one under way
 
 enum {
     SHARE_KEEP_US = 500000,    // what was not touched for so long is given back at the next look
@@ -75,8 +75,8 @@ struct limits_share {
     bool wanting;
     struct limits_waiter *first, *last;
     uint64_t arrivals;
-    struct share_call *call; // NULL: none
-    uint64_t number;         // of calls
+    struct limits_call *call; // NULL: none
+    uint64_t number;          // of calls
     uint64_t asked_us, answered_us, full_us, poll_us, retry_us, said_us;
     bool called; // another instance has something to say
     // The store is away: with an even share of the figures, or with what is leased.
@@ -91,20 +91,21 @@ struct limits_share {
 
 // limits_share.c; pure
 // Are its places still its own?
-bool share_is_leased(const struct limits_share *s, uint64_t now_us);
-int64_t share_even(const struct limits_share *s, int64_t figure); // at least 1
-int64_t share_recent(const struct share_meter *m, uint64_t now_us);
-void share_spend(struct limits_share *s, enum share_kind kind, int64_t units, uint64_t now_us);
-void share_note_start(struct limits_share *s, int64_t spare, uint64_t now_us);
+bool limits_share_is_leased(const struct limits_share *s, uint64_t now_us);
+int64_t limits_share_even(const struct limits_share *s, int64_t figure); // at least 1
+int64_t limits_share_recent(const struct share_meter *m, uint64_t now_us);
+void limits_share_spend(struct limits_share *s, enum share_kind kind, int64_t units,
+                        uint64_t now_us);
+void limits_share_note_start(struct limits_share *s, int64_t spare, uint64_t now_us);
 // Has something lain idle that others could have?
-bool share_has_idle(struct limits_tenant *t, uint64_t now_us);
-void share_charge(struct limits_share *s, enum share_kind kind, int64_t units);
+bool limits_share_has_idle(struct limits_tenant *t, uint64_t now_us);
+void limits_share_charge(struct limits_share *s, enum share_kind kind, int64_t units);
 // What the line needs is counted by the caller into need and least.
-void share_prepare(struct limits_tenant *t, struct share_request *r, int64_t need_places,
-                   uint64_t now_us);
-void share_apply(struct limits_tenant *t, const struct share_request *r,
-                 const struct share_answer *a, uint64_t now_us);
-void share_go_alone(struct limits_tenant *t, uint64_t now_us);
-bool share_is_idle(const struct limits_tenant *t);
+void limits_share_prepare(struct limits_tenant *t, struct share_request *r, int64_t need_places,
+                          uint64_t now_us);
+void limits_share_apply(struct limits_tenant *t, const struct share_request *r,
+                        const struct share_answer *a, uint64_t now_us);
+void limits_share_go_alone(struct limits_tenant *t, uint64_t now_us);
+bool limits_share_is_idle(const struct limits_tenant *t);
 
 #endif

@@ -8,7 +8,7 @@ static bool take_number(struct slice *rest, int64_t most, int64_t *out) {
     return slice_split(rest, ' ', &word) && slice_to_i64(word, out) && *out >= 0 && *out <= most;
 }
 
-bool share_answer_parse(struct slice text, struct share_answer *out) {
+bool limits_share_answer_parse(struct slice text, struct share_answer *out) {
     *out = (struct share_answer){0};
     for (enum share_kind k = 0; k < SHARE_KINDS; k++)
         if (!take_number(&text, SHARE_UNITS_MAX, &out->rates[k].debt) ||

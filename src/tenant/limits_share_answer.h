@@ -22,6 +22,6 @@ struct share_answer {
 };
 
 // False: it is no answer.
-bool share_answer_parse(struct slice text, struct share_answer *out) FARTHING_MUST_CHECK;
+bool limits_share_answer_parse(struct slice text, struct share_answer *out) FARTHING_MUST_CHECK;
 
 #endif

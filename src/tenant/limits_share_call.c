@@ -3,7 +3,6 @@
 // messages by which instances learn that somebody waits for places or that some
 // came free. A message that is lost costs time: who waits asks again by himself.
 #include <event2/event.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "limits_room.h"
@@ -12,7 +11,6 @@ enum {
     TICK_US = 25000,
     SAY_US = 500000, // who still waits says so again
     ARGUMENTS = 24,
-    NUMBER_MAX = 24,
 };
 
 static const char share_text[] =
@@ -22,12 +20,12 @@ static const struct store_script share_script = {"limits", share_text};
 static const char channel[] = "limits";
 
 // Owned by its loop; in the loop's list until it was answered.
-struct share_call {
+struct limits_call {
     struct limits_loop *loop;
     struct limits_tenant *tenant;
     struct store_op *op;
     struct share_request request;
-    struct share_call *next, *previous;
+    struct limits_call *next, *previous;
 };
 
 // ------------------------------------------------------------------ looking after
@@ -44,7 +42,7 @@ bool limits_share_note(struct limits_loop *l, struct limits_tenant *t, uint64_t 
     struct limits_share *s = t->share;
     if (l->client == NULL)
         return false;
-    if (s->steward == NULL && !share_is_idle(t)) {
+    if (s->steward == NULL && !limits_share_is_idle(t)) {
         s->steward = l;
         s->next = l->tended;
         l->tended = t;
@@ -56,7 +54,7 @@ bool limits_share_note(struct limits_loop *l, struct limits_tenant *t, uint64_t 
 // True: it has nothing to look after any more, and is nobody's.
 static bool dismiss(struct limits_tenant *t, bool *due) {
     pthread_mutex_lock(&t->lock);
-    bool idle = share_is_idle(t);
+    bool idle = limits_share_is_idle(t);
     if (idle)
         t->share->steward = NULL;
     *due = !idle && limits_share_is_due(t, clock_mono_us());
@@ -129,13 +127,12 @@ static bool has_to_say(struct limits_share *s, const struct share_request *r, ui
 struct arguments {
     size_t count;
     struct slice list[ARGUMENTS];
-    char numbers[ARGUMENTS][NUMBER_MAX];
+    char numbers[ARGUMENTS][STORE_NUMBER_MAX];
 };
 
 static void add_number(struct arguments *a, int64_t n) {
-    char *text = a->numbers[a->count];
-    int len = snprintf(text, NUMBER_MAX, "%lld", (long long)n);
-    a->list[a->count++] = slice_make(text, (size_t)len);
+    a->list[a->count] = store_number(a->numbers[a->count], n);
+    a->count++;
 }
 
 static void put_arguments(struct arguments *a, const struct limits_share *s,
@@ -161,7 +158,15 @@ static void put_arguments(struct arguments *a, const struct limits_share *s,
     add_number(a, r->more);
 }
 
-static void call_free(struct share_call *c) {
+static struct store_call call_of(const struct slice *key, const struct arguments *a) {
+    return (struct store_call){.script = &share_script,
+                               .keys = key,
+                               .key_count = 1,
+                               .args = a->list,
+                               .arg_count = a->count};
+}
+
+static void call_free(struct limits_call *c) {
     if (c->previous != NULL)
         c->previous->next = c->next;
     else
@@ -174,17 +179,17 @@ static void call_free(struct share_call *c) {
 static void on_answer(void *arg, enum store_status status, struct slice value,
                       int64_t expires_ms) {
     (void)expires_ms;
-    struct share_call *c = arg;
+    struct limits_call *c = arg;
     struct limits_loop *l = c->loop;
     struct limits_tenant *t = c->tenant;
     struct limits_share *s = t->share;
     struct share_answer a;
-    bool answered = status == STORE_OK && share_answer_parse(value, &a);
+    bool answered = status == STORE_OK && limits_share_answer_parse(value, &a);
     pthread_mutex_lock(&t->lock);
     uint64_t now_us = clock_mono_us();
     s->call = NULL;
     if (answered) {
-        share_apply(t, &c->request, &a, now_us);
+        limits_share_apply(t, &c->request, &a, now_us);
         limits_hand_over(t);
         limits_line_judge(t, c->request.arrivals, now_us);
     } else {
@@ -222,40 +227,35 @@ static int64_t count_line(const struct limits_share *s, struct share_request *r)
 }
 
 // NULL: nothing is due after all. Under the lock.
-static struct share_call *prepare(struct limits_loop *l, struct limits_tenant *t) {
+static struct limits_call *prepare(struct limits_loop *l, struct limits_tenant *t) {
     struct limits_share *s = t->share;
     uint64_t now_us = clock_mono_us();
     if (l->client == NULL || !limits_share_is_due(t, now_us))
         return NULL;
-    struct share_call *c = base_calloc(1, sizeof *c);
-    *c = (struct share_call){.loop = l, .tenant = t, .next = l->calls};
+    struct limits_call *c = base_calloc(1, sizeof *c);
+    *c = (struct limits_call){.loop = l, .tenant = t, .next = l->calls};
     if (l->calls != NULL)
         l->calls->previous = c;
     l->calls = c;
     if (!s->alone) // whose share is of as many as there were
         s->instances = store_instances(s->limits->store);
     int64_t want = count_line(s, &c->request) + t->queue.count;
-    share_prepare(t, &c->request, want, now_us);
+    limits_share_prepare(t, &c->request, want, now_us);
     s->call = c;
     return c;
 }
 
-static struct store_op *run(struct limits_loop *l, struct share_call *c) {
+static struct store_op *run(struct limits_loop *l, struct limits_call *c) {
     struct arguments a = {0};
     put_arguments(&a, c->tenant->share, &c->request);
     const struct slice key = slice_of(c->tenant->share->key);
-    return store_run(l->client,
-                     &(struct store_call){.script = &share_script,
-                                          .keys = &key,
-                                          .key_count = 1,
-                                          .args = a.list,
-                                          .arg_count = a.count},
-                     on_answer, c);
+    const struct store_call call = call_of(&key, &a);
+    return store_run(l->client, &call, on_answer, c);
 }
 
 void limits_share_call(struct limits_loop *l, struct limits_tenant *t) {
     pthread_mutex_lock(&t->lock);
-    struct share_call *c = prepare(l, t);
+    struct limits_call *c = prepare(l, t);
     pthread_mutex_unlock(&t->lock);
     if (c == NULL)
         return;
@@ -292,23 +292,19 @@ static void leave(struct limits_tenant *t) {
         s->spare = (struct share_low){INT64_MAX, 0};
         for (enum share_kind k = 0; k < SHARE_KINDS; k++)
             s->rates[k].low = (struct share_low){INT64_MAX, 0};
-        share_prepare(t, &r, 0, now_us);
+        limits_share_prepare(t, &r, 0, now_us);
         r.more = r.rates[SHARE_REQUESTS].more = r.rates[SHARE_TOKENS].more = 0;
         put_arguments(&a, s, &r);
     }
     pthread_mutex_unlock(&t->lock);
     const struct slice key = slice_of(s->key);
+    const struct store_call call = call_of(&key, &a);
     if (tell)
-        (void)store_run_quietly(s->limits->store,
-                                &(struct store_call){.script = &share_script,
-                                                     .keys = &key,
-                                                     .key_count = 1,
-                                                     .args = a.list,
-                                                     .arg_count = a.count});
+        (void)store_run_quietly(s->limits->store, &call);
 }
 
 // Whoever had looked after it may have left it to this loop's call.
-static void call_off(struct limits_loop *l, struct share_call *c) {
+static void call_off(struct limits_loop *l, struct limits_call *c) {
     struct limits_tenant *t = c->tenant;
     store_cancel(c->op);
     pthread_mutex_lock(&t->lock);

@@ -145,7 +145,7 @@ void limits_share_leave(struct limits_tenant *t, uint64_t now_us) {
     }
     metric_add(metric_plain(&alone_family), 1);
     s->instances = store_instances(s->limits->store);
-    share_go_alone(t, now_us);
+    limits_share_go_alone(t, now_us);
 }
 
 static bool is_away(const struct limits_share *s, uint64_t now_us) {
@@ -169,8 +169,8 @@ static bool is_due_of_rate(const struct limits_tenant *t, enum share_kind kind, 
     if (r->charged != r->charged_known && since_us >= SHARE_REPORT_US)
         return true;
     // Nearly used up, and the store may have more.
-    return since_us >= SHARE_PREFETCH_US && share_recent(&s->starts, now_us) >= SHARE_BUSY &&
-           r->credit < share_recent(&r->used, now_us) / 2;
+    return since_us >= SHARE_PREFETCH_US && limits_share_recent(&s->starts, now_us) >= SHARE_BUSY &&
+           r->credit < limits_share_recent(&r->used, now_us) / 2;
 }
 
 static bool is_due_of_places(const struct limits_tenant *t, uint64_t now_us) {
@@ -190,5 +190,5 @@ bool limits_share_is_due(struct limits_tenant *t, uint64_t now_us) {
     if (s->first != NULL || s->alone || (s->called && (s->have > 0 || t->queue.count > 0)))
         return true;
     return is_due_of_rate(t, SHARE_REQUESTS, now_us) || is_due_of_rate(t, SHARE_TOKENS, now_us) ||
-           is_due_of_places(t, now_us) || share_has_idle(t, now_us);
+           is_due_of_places(t, now_us) || limits_share_has_idle(t, now_us);
 }

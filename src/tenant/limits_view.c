@@ -18,7 +18,8 @@ static struct limits_rate_view rate_of(struct limits_tenant *t, enum share_kind 
     struct limits_share *s = t->share;
     if (s == NULL || !s->alone || figure <= 0)
         return rate_view(requests ? &t->requests : &t->tokens, figure, now_us);
-    struct limits_rate_view view = rate_view(&s->rates[kind].alone, share_even(s, figure), now_us);
+    struct limits_rate_view view =
+        rate_view(&s->rates[kind].alone, limits_share_even(s, figure), now_us);
     view.limit = figure;
     return view;
 }

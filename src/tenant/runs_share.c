@@ -6,7 +6,7 @@
 
 #include "runs_room.h"
 
-enum { FIGURES = 11, QUESTIONS_MAX = 200, ARGUMENTS = FIGURES + QUESTIONS_MAX, NUMBER_MAX = 24 };
+enum { FIGURES = 11, QUESTIONS_MAX = 200, ARGUMENTS = FIGURES + QUESTIONS_MAX };
 
 static const char share_text[] =
 #include "runs_share.lua.h"
@@ -20,6 +20,7 @@ struct run_question {
     // In the state's list until its step is counted or given up.
     struct run_question *next, **link;
     uint64_t number;
+    bool summed; // among the steps that are told, since more were asked for than a call names
     bool answered, granted;
     int64_t used;
     run_known *done;
@@ -32,7 +33,7 @@ struct run_question {
 struct call {
     struct store_call call;
     struct slice key, args[ARGUMENTS];
-    char key_text[2 * DIGEST_LEN + 16], numbers[ARGUMENTS][NUMBER_MAX];
+    char key_text[2 * DIGEST_LEN + 16], numbers[ARGUMENTS][STORE_NUMBER_MAX];
 };
 
 static void put_key(struct call *c, const struct run_state *s) {
@@ -48,10 +49,27 @@ static void put_key(struct call *c, const struct run_state *s) {
 }
 
 static void put_number(struct call *c, int64_t n) {
-    char *text = c->numbers[c->call.arg_count];
-    int64_t most = n < RUN_FIGURE_MAX ? n : RUN_FIGURE_MAX;
-    int len = snprintf(text, NUMBER_MAX, "%lld", (long long)most);
-    c->args[c->call.arg_count++] = slice_make(text, (size_t)len);
+    size_t at = c->call.arg_count++;
+    c->args[at] = store_number(c->numbers[at], n < RUN_FIGURE_MAX ? n : RUN_FIGURE_MAX);
+}
+
+// What may have been granted and is not counted yet: the newest by their numbers. What
+// was not named once is forgotten there, and so told as a step from then on: rather one
+// that was not granted than none that was. Answers how many are told so.
+static int64_t name_questions(const struct run_state *s, uint64_t numbers[QUESTIONS_MAX],
+                              size_t *count) {
+    int64_t summed = 0;
+    *count = 0;
+    for (struct run_question *q = s->questions; q != NULL; q = q->next) {
+        if (q->answered && !q->granted)
+            continue;
+        q->summed = q->summed || *count == QUESTIONS_MAX;
+        if (q->summed)
+            summed++;
+        else
+            numbers[(*count)++] = q->number;
+    }
+    return summed;
 }
 
 // Under the lock of its shard: so a later number has later figures.
@@ -60,7 +78,9 @@ static uint64_t prepare(struct call *c, struct runs *r, const struct run_state *
     uint64_t number = atomic_fetch_add(&r->calls, 1) + 1;
     static const struct run_others none;
     const struct run_others *past = s->restored ? &s->others : &none;
-    int64_t tokens;
+    uint64_t named[QUESTIONS_MAX];
+    size_t named_count;
+    int64_t tokens, summed = name_questions(s, named, &named_count);
     if (__builtin_add_overflow(s->tokens, s->reserved, &tokens))
         tokens = INT64_MAX;
     *c = (struct call){.call = {.script = &share_script, .keys = &c->key, .key_count = 1}};
@@ -68,7 +88,7 @@ static uint64_t prepare(struct call *c, struct runs *r, const struct run_state *
     put_key(c, s);
     c->args[c->call.arg_count++] = store_instance(r->store);
     put_number(c, (int64_t)number);
-    put_number(c, s->steps);
+    put_number(c, s->steps + summed);
     put_number(c, s->attempts);
     put_number(c, tokens);
     put_number(c, (int64_t)clock_mono_ms() - s->started_mono_ms);
@@ -77,9 +97,8 @@ static uint64_t prepare(struct call *c, struct runs *r, const struct run_state *
     put_number(c, past->steps);
     put_number(c, past->attempts);
     put_number(c, past->tokens);
-    for (const struct run_question *q = s->questions; q != NULL && c->call.arg_count < ARGUMENTS;
-         q = q->next)
-        put_number(c, (int64_t)q->number);
+    for (size_t i = 0; i < named_count; i++)
+        put_number(c, (int64_t)named[i]);
     return number;
 }
 

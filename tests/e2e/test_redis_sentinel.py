@@ -25,7 +25,7 @@ def test_the_master_dies(counted, start, sentinels):
     one, two = start(store=sentinels.store), start(store=sentinels.store)
     assert is_up(one) and is_up(two)
     is_shared(one, two, 1)
-    assert sentinels.nodes[0].keys() > 0
+    assert sentinels.nodes[0].values() > 0
     sentinels.nodes[0].stop()
     sentinels.sentinels[0].stop()  # the first that the url names
     eventually(lambda: not is_up(one) and not is_up(two), "the loss")

@@ -30,7 +30,7 @@ static void check_read_again(const struct share_answer *a) {
                       (long long)a->rates[k].paid, (long long)a->rates[k].granted);
     buffer_printf(&text, "%lld %lld %lld", (long long)a->places, (long long)a->yield,
                   (long long)a->waiting);
-    check(share_answer_parse(buffer_slice(&text), &again));
+    check(limits_share_answer_parse(buffer_slice(&text), &again));
     check(again.places == a->places && again.yield == a->yield && again.waiting == a->waiting &&
           again.rates[SHARE_TOKENS].granted == a->rates[SHARE_TOKENS].granted);
     buffer_free(&text);
@@ -43,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct run_others others;
     if (run_others_parse(slice_make(data, size), &others))
         check(others.steps >= 0 && others.tokens <= RUN_FIGURE_MAX && others.granted <= 1);
-    if (!share_answer_parse(slice_make(data, size), &a))
+    if (!limits_share_answer_parse(slice_make(data, size), &a))
         return 0;
     check_figures(&a);
     check_read_again(&a);

@@ -1,4 +1,5 @@
 // Purchases among instances: one owns, the others follow, whatever goes wrong.
+#include "share_room.h"
 #include "share_scene.h"
 
 static void await_told(struct fleet *f, struct person *p, const char *expected) {
@@ -79,6 +80,29 @@ static void an_owner_that_has_not_heard_of_it_leaves_no_result(void **state) {
 }
 
 // ------------------------------------------------------------------ streams
+
+// Redis may have forgotten a claim that somebody followed; then it is another's.
+static void a_follower_of_what_is_followed_has_no_seat(void **state) {
+    struct fleet *f = *state;
+    struct buyer *owner = own(f, 0, 0);
+    struct person *p = join_key(f->at[1].world, 0, true, 0);
+    struct buyer *other = begin_ask(f, 1, p, true);
+    const struct share_message message = {
+        .kind = 'f', .streams = true, .name = SLICE("flight:elsewhere:0 who-waits-there")};
+    share_relay_heard(other->purchase, &message);
+    assert_int_equal(flight_followers(p->seat), 1);
+    AWAIT(f, other->words > 0);
+    assert_int_equal(other->word, SHARE_THEIRS);
+    share_follow(other->purchase);
+    other->purchase = NULL;
+    p->reads = true;
+    AWAIT(f, has_waiter(owner));
+    begin(owner->person, "model");
+    append(owner->person, "one ");
+    AWAIT(f, p->read.len == 4);
+    end_purchase(owner, FLIGHT_DONE, 200, "one ");
+    await_told(f, p, "more done(200)");
+}
 
 static void a_stream_is_had_from_its_beginning_and_live(void **state) {
     struct fleet *f = *state;
@@ -342,6 +366,7 @@ int main(void) {
         FLEET_TEST(an_error_for_all_is_given_to_all),
         FLEET_TEST(after_a_failure_one_other_asks_anew),
         FLEET_TEST(an_owner_that_has_not_heard_of_it_leaves_no_result),
+        FLEET_TEST(a_follower_of_what_is_followed_has_no_seat),
         FLEET_TEST(a_stream_is_had_from_its_beginning_and_live),
         FLEET_TEST(a_long_stream_in_many_looks),
         FLEET_TEST(a_stream_without_a_whole_answer_is_whole_to_who_reads),

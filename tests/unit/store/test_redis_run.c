@@ -63,6 +63,20 @@ static void test_answers(void **state) {
     assert_int_equal(scene_stats(s).failures, 0);
 }
 
+// What scripts answer has nothing to do with how large a value may be.
+static void test_an_answer_that_is_larger_than_a_value(void **state) {
+    struct real *r = *state;
+    static const struct store_script large = {"large", "return string.rep('x', ARGV[1])"};
+    struct buffer value = {0};
+    r->one.scene.redis.max_value_bytes = 1024;
+    struct scene *s = open_one(r);
+    assert_int_equal(run(s, &large, "k", "8500000", &value), STORE_OK);
+    assert_int_equal(value.len, 8500000);
+    assert_int_equal(store_epoch(s->store), 1); // over the connection that was there before
+    assert_int_equal(scene_stats(s).failures, 0);
+    buffer_free(&value);
+}
+
 // As many as may be, and one more.
 static void test_how_many(void **state) {
     struct scene *s = open_one(*state);
@@ -418,6 +432,7 @@ static void test_beats_that_tell_nothing(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         REAL(test_answers),
+        REAL(test_an_answer_that_is_larger_than_a_value),
         REAL(test_how_many),
         REAL(test_quiet_ones_are_waited_for),
         REAL(test_a_flush_waits_for_what_is_sent_again),

@@ -30,12 +30,12 @@ static const char *path_of(const struct world *w, size_t i, char out[96]) {
     return out;
 }
 
-static struct key_blocks *open_instance(struct world *w, size_t i) {
+static void open_store(struct world *w, size_t i, int64_t command_timeout_ms) {
     struct instance *of = &w->instances[i];
     struct error err;
     const struct store_redis_options redis = {.socket_path = w->server.socket_path,
                                               .connect_timeout_ms = 2000,
-                                              .command_timeout_ms = 20000,
+                                              .command_timeout_ms = command_timeout_ms,
                                               .max_value_bytes = 1024}; // the least there is
     char path[96];
     of->loop = event_base_new();
@@ -47,8 +47,16 @@ static struct key_blocks *open_instance(struct world *w, size_t i) {
     of->blocks = key_blocks_open(of->store, &err);
     if (of->blocks == NULL)
         fail_msg("%s", err.text);
+}
+
+static struct key_blocks *share(struct instance *of) {
     key_blocks_share(of->blocks, of->client, of->loop);
     return of->blocks;
+}
+
+static struct key_blocks *open_instance(struct world *w, size_t i) {
+    open_store(w, i, 20000);
+    return share(&w->instances[i]);
 }
 
 static void close_instance(struct world *w, size_t i) {
@@ -391,6 +399,17 @@ static void test_who_comes_later_knows_before_it_serves(void **state) {
     assert_true(blocks_all_told(two));
 }
 
+// A server that is slow while this one starts is waited for longer than by a request.
+static void test_who_comes_while_redis_is_busy_knows_too(void **state) {
+    struct world *w = *state;
+    struct key_blocks *one = open_instance(w, 0);
+    set_key(one, "k", true);
+    run_until(w, all_are_told, NULL);
+    open_store(w, 1, 20);
+    redis_server_order(&w->server, "CLIENT PAUSE 200");
+    assert_true(is_blocked(share(&w->instances[1]), "k"));
+}
+
 static void test_what_was_learned_survives_a_restart_without_redis(void **state) {
     struct world *w = *state;
     struct key_blocks *one = open_instance(w, 0);
@@ -509,6 +528,7 @@ int main(void) {
         SHARED(test_what_changes_meanwhile_is_told_too),
         SHARED(test_what_redis_lost_is_told_again),
         SHARED(test_who_comes_later_knows_before_it_serves),
+        SHARED(test_who_comes_while_redis_is_busy_knows_too),
         SHARED(test_what_was_learned_survives_a_restart_without_redis),
         SHARED(test_who_was_away_does_not_bring_a_block_back),
         SHARED(test_something_else_under_the_keys_harms_nobody),

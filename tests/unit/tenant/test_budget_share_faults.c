@@ -175,6 +175,26 @@ static void test_memory_is_lost(void **state) {
     assert_int_equal(s->told_count, 0);
 }
 
+static void say_it_was_told_long_ago(struct counter_share *s) {
+    s->told_ms = clock_mono_ms() - (uint64_t)FORGET_TOTAL_MS;
+}
+
+// Of a user who comes back after a week the store knows nothing any more, by right.
+static void test_what_expired_was_not_lost(void **state) {
+    static const char body[] =
+        "budget \"user\" { amount = \"2 usd\" window = \"total\" per = \"user\" }";
+    struct share_scene *s = *state;
+    struct budget_scene *a = instance(s, 0, body);
+    struct budget_scope ann = {.user = SLICE("ann")};
+    hold_for(s, PATIENT_MS);
+    buy(a, ann, USD);
+    give_back(a);
+    redis_server_order(&s->server, "DEL farthing:{t:acme}:budget:user:user:ann");
+    for_each_counter(a, say_it_was_told_long_ago);
+    assert_true(can_take(a, ann, USD));
+    assert_false(can_take(a, ann, USD + 1)); // this instance still knows
+}
+
 // Nobody alive spent it; but somebody was told.
 static void test_what_the_dead_spent_is_not_lost(void **state) {
     struct share_scene *s = *state;
@@ -242,6 +262,7 @@ int main(void) {
         SILENT(test_an_operator_is_told),
         SILENT(test_a_waiter_ends),
         SHARE(test_memory_is_lost),
+        SHARE(test_what_expired_was_not_lost),
         SHARE(test_what_the_dead_spent_is_not_lost),
         SHARE(test_a_reset_is_not_lost),
         SHARE(test_who_has_no_lease_waits_too),

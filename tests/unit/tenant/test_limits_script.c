@@ -99,7 +99,7 @@ static bool run(struct caller *c, struct share_answer *out) {
         event_base_loop(servers->instances[0].loop, EVLOOP_ONCE);
     bool answered = heard.value.len > 0;
     if (answered)
-        assert_true(share_answer_parse(buffer_slice(&heard.value), out));
+        assert_true(limits_share_answer_parse(buffer_slice(&heard.value), out));
     buffer_free(&heard.value);
     buffer_free(&b);
     return answered;
@@ -441,8 +441,8 @@ static void test_what_is_no_answer(void **state) {
                                        "1 2 3 4 5 6 1000000001 7 9"};
     struct share_answer a;
     for (size_t i = 0; i < FARTHING_COUNT(rows); i++)
-        assert_false(share_answer_parse(slice_of(rows[i]), &a));
-    assert_true(share_answer_parse(SLICE("1 2 3 4 5 6 7 7 9"), &a));
+        assert_false(limits_share_answer_parse(slice_of(rows[i]), &a));
+    assert_true(limits_share_answer_parse(SLICE("1 2 3 4 5 6 7 7 9"), &a));
     assert_int_equal(a.rates[SHARE_TOKENS].granted, 6);
     assert_int_equal(a.waiting, 9);
 }

@@ -259,7 +259,7 @@ static void test_what_lies_idle_goes_back(void **state) {
     for (unsigned i = 0; i < FARTHING_COUNT(g); i++)
         assert_true(limits_release(&g[i].ticket));
     run_until(s, has_none, &s->instances[0]);
-    assert_true(share_is_idle(name_at(&s->instances[0])));
+    assert_true(limits_share_is_idle(name_at(&s->instances[0])));
 }
 
 static void test_an_end_gives_all_back(void **state) {

@@ -113,6 +113,33 @@ static void test_of_the_last_step_there_is_one(void **state) {
     close_fleet(&f);
 }
 
+// More than a call can name: none of them is forgotten while others are asked for.
+static void test_more_at_once_than_a_call_names(void **state) {
+    enum { MANY = 450 };
+    static struct request r[MANY];
+    struct fleet f = open_fleet(state, 2);
+    const struct config_run c = caps(MANY, -1, -1, -1);
+    struct request late = {0};
+    for (unsigned i = 0; i < MANY; i++) {
+        r[i] = (struct request){0};
+        assert_true(start(&f, &r[i], 0, &c));
+        run_until(f.servers, is_known, &r[i]);
+    }
+    assert_false(take_step(&f, &late, 1, &c, 1, 1));
+    for (unsigned i = MANY; i > 0; i--) { // those that were named last, first
+        assert_true(enter(&f, &r[i - 1], &c));
+        run_leave(&r[i - 1].ticket);
+        if (i % 100 != 0)
+            continue;
+        store_flush(r[0].at->store);
+        assert_false(take_step(&f, &late, 1, &c, 1, 1));
+    }
+    store_flush(r[0].at->store);
+    assert_false(take_step(&f, &late, 1, &c, 1, 1));
+    assert_int_equal(late.refusal.used, MANY);
+    close_fleet(&f);
+}
+
 static void test_attempts_and_tokens_are_of_all(void **state) {
     struct fleet f = open_fleet(state, 2);
     const struct config_run attempts = caps(-1, 3, -1, -1), tokens = caps(-1, -1, 100, -1);
@@ -328,6 +355,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         SERVERS(test_steps_are_of_all),
         SERVERS(test_of_the_last_step_there_is_one),
+        SERVERS(test_more_at_once_than_a_call_names),
         SERVERS(test_attempts_and_tokens_are_of_all),
         SERVERS(test_reservations_are_known),
         SERVERS(test_the_time_is_of_all),
