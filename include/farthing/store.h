@@ -135,10 +135,11 @@ int64_t store_now_ms(const struct store *s);
 // any of its nodes. Starts at 1; 0: never connected. Any thread.
 uint64_t store_epoch(const struct store *s);
 
-// A script in Lua, of a constant: sent once and then known there by its SHA-1.
-// It must give the same result when it is run twice (an answer that is late may
-// have been carried out), and answers with a string (of any bytes), a status, an
-// integer (which comes as its decimal text) or nil (STORE_MISSING).
+// A script in Lua, of a constant: sent once and then known there by its SHA-1. It
+// may write after it has asked for the time, with 6.2 too. It must give the same
+// result when it is run twice (an answer that is late may have been carried out),
+// and answers with a string (of any bytes), a status, an integer (which comes as its
+// decimal text) or nil (STORE_MISSING).
 struct store_script {
     const char *name; // for the log
     const char *text;

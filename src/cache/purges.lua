@@ -15,8 +15,6 @@
 --
 -- Numbers are microseconds of this server's clock, but each higher than all before,
 -- so that a server which lost some does not give them again. They are below 2^53.
-if redis.replicate_commands then redis.replicate_commands() end
-
 local marks = KEYS[1]
 local all = '000000000000000000'
 

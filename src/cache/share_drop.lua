@@ -1,8 +1,5 @@
 -- An Idempotency-Key is no longer held by this one; with the last it is gone.
 --   KEYS[1] the key; ARGV[1] the holder
-if redis.replicate_commands then
-    redis.replicate_commands() -- 6.2: without it nothing is written after TIME
-end
 redis.call('HDEL', KEYS[1], 'h:' .. ARGV[1])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

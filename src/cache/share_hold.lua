@@ -4,9 +4,6 @@
 --   ARGV[1] the holder; ARGV[2] fingerprint; ARGV[3] the purchase; ARGV[4] the term, ms
 -- Answers "1" (nobody else holds it), "2" and the purchase of who came first (others
 -- do, and asked the same), or "0" (they asked something else; it is not held).
-if redis.replicate_commands then
-    redis.replicate_commands() -- 6.2: without it nothing is written after TIME
-end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local mine, others, print, purchase = 'h:' .. ARGV[1], false, nil, nil

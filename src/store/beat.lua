@@ -3,9 +3,6 @@
 --   KEYS[1] the instances, each with when it was last heard of (microseconds)
 --   ARGV[1] the instance; ARGV[2] "here" or "gone"
 -- Answers "MICROSECONDS COUNT": Redis's clock (Unix), and how many there are.
-if redis.replicate_commands then
-    redis.replicate_commands() -- 6.2: without it nothing is written after TIME
-end
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 if ARGV[2] == 'here' then

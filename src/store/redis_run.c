@@ -7,11 +7,16 @@
 
 enum { PARTS_MAX = 3 + STORE_RUN_KEYS_MAX + STORE_RUN_ARGUMENTS_MAX };
 
-// What it is called is computed once, and kept with the script for as long as
-// the thread lives: there are a dozen of them.
+// Before each script, on its first line: 6.2 lets none write after TIME otherwise.
+static const char preamble[] =
+    "if redis.replicate_commands then redis.replicate_commands() end ";
+
+// What is sent of it and what it is called there are made once, and kept for as long
+// as the thread lives: there are a dozen of them.
 struct redis_script {
     struct redis_script *next;
     const struct store_script *script;
+    struct buffer text;
     char name[2 * DIGEST_SHA1_LEN + 1];
 };
 
@@ -21,7 +26,9 @@ static struct redis_script *script_of(struct redis *r, const struct store_script
             return s;
     struct redis_script *s = base_calloc(1, sizeof *s);
     uint8_t digest[DIGEST_SHA1_LEN];
-    digest_sha1(slice_of(script->text), digest);
+    buffer_append(&s->text, slice_of(preamble));
+    buffer_append(&s->text, slice_of(script->text));
+    digest_sha1(buffer_slice(&s->text), digest);
     digest_hex(digest, sizeof digest, s->name);
     s->script = script;
     s->next = r->scripts;
@@ -32,17 +39,19 @@ static struct redis_script *script_of(struct redis *r, const struct store_script
 void redis_scripts_free(struct redis *r) {
     for (struct redis_script *s = r->scripts, *next; s != NULL; s = next) {
         next = s->next;
+        buffer_free(&s->text);
         free(s);
     }
     r->scripts = NULL;
 }
 
 static void send_run(struct redis_node *n, struct job *j, bool with_text) {
+    const struct redis_script *script = script_of(n->redis, j->script);
     struct slice parts[PARTS_MAX];
     char count[24];
     int len = snprintf(count, sizeof count, "%zu", j->key_count);
     parts[0] = with_text ? SLICE("EVAL") : SLICE("EVALSHA");
-    parts[1] = slice_of(with_text ? j->script->text : script_of(n->redis, j->script)->name);
+    parts[1] = with_text ? buffer_slice(&script->text) : slice_of(script->name);
     parts[2] = slice_make(count, (size_t)len);
     for (size_t i = 0; i < j->part_count; i++)
         parts[3 + i] = j->parts[i];

@@ -13,8 +13,6 @@
 -- Answers "ID FROM TO MORE\n" and the orders that became the newest after the revision
 -- FROM (0 where the caller knows another id), up to TO; MORE is 1 where there are further
 -- ones. Each is "LENGTH LENGTH\n" and the bytes of its name and of itself.
-if redis.replicate_commands then redis.replicate_commands() end
-
 local bytes_max = 12000 -- of an answer, about: no call keeps the server busy for long
 local orders, names = KEYS[1], KEYS[2]
 local head = redis.call('HMGET', orders, 'id', 'revision')

@@ -35,9 +35,6 @@
 -- RECOVERED SPENT OPEN (both of others, in all windows that count), the number of windows,
 -- for each CEILING BASE RESET TOTAL OPEN; the number of recoveries, for each START:END
 -- AMOUNT (below 0: given back).
-if redis.replicate_commands then
-    redis.replicate_commands() -- 6.2: without it nothing is written after TIME
-end
 local FOREVER, DAY = 9000000000000000, 86400000
 local FOLD_MS = 2 * DAY
 local DEEDS = 8 -- names that are remembered

@@ -17,9 +17,6 @@
 -- Debts are whole numbers and exact as long as limit times microseconds is below
 -- 2^52 (a million a minute, untouched for an hour); above they run off a
 -- billionth of a millionth slower than they should.
-if redis.replicate_commands then
-    redis.replicate_commands() -- 6.2: without it nothing is written after TIME
-end
 local UNIT, EXACT, HOUR = 60000000, 2 ^ 52, 3600000000
 local DEBT_MINUTES = 60 -- as in rate.c
 local KEPT_MS = 120000  -- records of those who are gone; debts have run off by then
@@ -35,25 +32,6 @@ local now_ms = math.floor(now / 1000)
 
 local function arg(i)
     return tonumber(ARGV[i])
-end
-
-local function numbers(text, count)
-    local out = {}
-    for word in string.gmatch(text or '', '%S+') do
-        out[#out + 1] = tonumber(word)
-    end
-    for i = #out + 1, count do
-        out[i] = 0
-    end
-    return out
-end
-
-local function words(list)
-    local out = {}
-    for i = 1, #list do
-        out[i] = string.format('%.0f', list[i])
-    end
-    return table.concat(out, ' ')
 end
 
 local known = redis.call('HGET', key, me)

@@ -14,6 +14,7 @@ enum {
 };
 
 static const char share_text[] =
+#include "numbers.lua.h"
 #include "limits_share.lua.h"
     ;
 static const struct store_script share_script = {"limits", share_text};

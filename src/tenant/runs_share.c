@@ -9,6 +9,7 @@
 enum { FIGURES = 11, QUESTIONS_MAX = 200, ARGUMENTS = FIGURES + QUESTIONS_MAX };
 
 static const char share_text[] =
+#include "numbers.lua.h"
 #include "runs_share.lua.h"
     ;
 static const struct store_script share_script = {"runs", share_text};

@@ -10,32 +10,10 @@
 -- An older call than one that came before changes nothing but its own step.
 -- Answers "STEPS ATTEMPTS TOKENS" of all others, ms since the run began, 1 or 0 for
 -- the step, and the steps of all without it.
-if redis.replicate_commands then
-    redis.replicate_commands() -- 6.2: without it nothing is written after TIME
-end
 local KEPT_MS = 86400000 -- as in runs_room.h: idle for so long, a run is over
 local key, me = KEYS[1], ARGV[1]
 local time = redis.call('TIME')
 local now = math.floor((time[1] * 1000000 + time[2]) / 1000)
-
-local function numbers(text)
-    local out = {}
-    for word in string.gmatch(text or '', '%S+') do
-        out[#out + 1] = tonumber(word)
-    end
-    for i = #out + 1, 4 do
-        out[i] = 0
-    end
-    return out
-end
-
-local function words(list)
-    local out = {}
-    for i = 1, #list do
-        out[i] = string.format('%.0f', list[i])
-    end
-    return table.concat(out, ' ')
-end
 
 local number = tonumber(ARGV[2])
 local past = {0, tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])}
@@ -47,7 +25,7 @@ local others, mine = {0, 0, 0}, {0, 0, 0, 0}
 local started = now - tonumber(ARGV[6])
 local all = redis.call('HGETALL', key)
 for i = 1, #all, 2 do
-    local name, record = all[i], numbers(all[i + 1])
+    local name, record = all[i], numbers(all[i + 1], 4)
     if name == 'started' then
         started = math.min(started, record[1])
     elseif name == me then

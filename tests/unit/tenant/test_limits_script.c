@@ -6,6 +6,7 @@
 #include "limits_share_scene.h"
 
 static const char text[] =
+#include "numbers.lua.h"
 #include "limits_share.lua.h"
     ;
 static char timed_text[sizeof text + 64];
