@@ -76,6 +76,11 @@ bool slice_split(struct slice *rest, char separator, struct slice *part);
 // Whole slice as decimal digits only; false on anything else or overflow.
 bool slice_to_u64(struct slice s, uint64_t *out) FARTHING_MUST_CHECK;
 bool slice_to_i64(struct slice s, int64_t *out) FARTHING_MUST_CHECK;
+// As slice_split, of a part that is such a number; *rest is moved behind it even if not.
+bool slice_split_u64(struct slice *rest, char separator, uint64_t *out) FARTHING_MUST_CHECK;
+bool slice_split_i64(struct slice *rest, char separator, int64_t *out) FARTHING_MUST_CHECK;
+// The first `len` bytes; *rest is moved behind them. False: there are not so many.
+bool slice_take(struct slice *rest, uint64_t len, struct slice *part) FARTHING_MUST_CHECK;
 // Malloc'd NUL-terminated copy; the caller frees.
 char *slice_dup(struct slice s);
 // Shell-style match with `*` (any bytes) and `?` (one byte). At most

@@ -137,6 +137,8 @@ void json_object_begin(struct json_writer *w);
 void json_object_end(struct json_writer *w);
 void json_array_begin(struct json_writer *w);
 void json_array_end(struct json_writer *w);
+// Of the outermost, which begins at `start`. False: it is empty, and taken back.
+bool json_array_end_or_drop(struct json_writer *w, size_t start);
 void json_key(struct json_writer *w, struct slice name);
 void json_put_string(struct json_writer *w, struct slice text);
 void json_put_i64(struct json_writer *w, int64_t value);

@@ -113,6 +113,24 @@ bool slice_to_i64(struct slice s, int64_t *out) {
     return true;
 }
 
+bool slice_split_u64(struct slice *rest, char separator, uint64_t *out) {
+    struct slice part;
+    return slice_split(rest, separator, &part) && slice_to_u64(part, out);
+}
+
+bool slice_split_i64(struct slice *rest, char separator, int64_t *out) {
+    struct slice part;
+    return slice_split(rest, separator, &part) && slice_to_i64(part, out);
+}
+
+bool slice_take(struct slice *rest, uint64_t len, struct slice *part) {
+    if (len > rest->len)
+        return false;
+    *part = slice_make(rest->ptr, (size_t)len);
+    *rest = slice_from(*rest, (size_t)len);
+    return true;
+}
+
 char *slice_dup(struct slice s) {
     char *copy = base_alloc(s.len + 1);
     if (s.len > 0)

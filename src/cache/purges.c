@@ -388,12 +388,10 @@ static void note_told(struct purges *p, uint64_t local) {
 
 // "NUMBER NAME". What a later version may mean by another name is passed over.
 static void learn_line(struct purges *p, struct slice line) {
-    struct slice number;
     uint64_t n;
     unsigned set;
     char name[PURGES_NAME_LEN + 1] = "";
-    if (!slice_split(&line, ' ', &number) || !slice_to_u64(number, &n) || n > PURGES_NUMBER_MAX ||
-        !read_set(line, &set))
+    if (!slice_split_u64(&line, ' ', &n) || n > PURGES_NUMBER_MAX || !read_set(line, &set))
         return;
     memcpy(name, line.ptr, PURGES_NAME_LEN);
     raise(p, name, set, n);
@@ -401,8 +399,7 @@ static void learn_line(struct purges *p, struct slice line) {
 
 bool purges_learn(struct purges *p, struct slice answer, uint64_t local, uint64_t *latest) {
     struct slice line;
-    if (!slice_split(&answer, '\n', &line) || !slice_to_u64(line, latest) ||
-        *latest > PURGES_NUMBER_MAX)
+    if (!slice_split_u64(&answer, '\n', latest) || *latest > PURGES_NUMBER_MAX)
         return false;
     bool any = false;
     pthread_mutex_lock(&p->lock);

@@ -5,18 +5,10 @@
 
 enum { TERM_MS_MAX = 60 * 60 * 1000 };
 
-static bool take(struct slice *rest, size_t len, struct slice *out) {
-    if (rest->len < len)
-        return false;
-    *out = slice_make(rest->ptr, len);
-    *rest = slice_from(*rest, len);
-    return true;
-}
-
 bool share_wire_claim(struct slice answer, struct share_claim *out) {
-    struct slice kind, term, rest = answer;
+    struct slice kind, rest = answer;
     *out = (struct share_claim){0};
-    if (!take(&rest, 1, &kind))
+    if (!slice_take(&rest, 1, &kind))
         return false;
     switch (kind.ptr[0]) {
     case SHARE_CLAIM_OURS:
@@ -30,9 +22,8 @@ bool share_wire_claim(struct slice answer, struct share_claim *out) {
     case SHARE_CLAIM_THEIRS:
         out->kind = SHARE_CLAIM_THEIRS;
         out->token = rest;
-        return slice_split(&out->token, ' ', &term) && slice_to_i64(term, &out->term_ms) &&
-               out->term_ms >= 0 && out->term_ms <= TERM_MS_MAX &&
-               out->token.len == SHARE_TOKEN_LEN;
+        return slice_split_i64(&out->token, ' ', &out->term_ms) && out->term_ms >= 0 &&
+               out->term_ms <= TERM_MS_MAX && out->token.len == SHARE_TOKEN_LEN;
     default:
         return false;
     }
@@ -47,26 +38,22 @@ void share_wire_put_result(enum flight_end end, const struct cache_key *key,
 struct cache_entry *share_wire_result(struct slice bytes, const struct cache_key *key,
                                       enum flight_end *end) {
     struct slice kind;
-    if (!take(&bytes, 1, &kind) || (kind.ptr[0] != 'D' && kind.ptr[0] != 'R'))
+    if (!slice_take(&bytes, 1, &kind) || (kind.ptr[0] != 'D' && kind.ptr[0] != 'R'))
         return NULL;
     *end = kind.ptr[0] == 'D' ? FLIGHT_DONE : FLIGHT_REFUSED;
     return entry_decode(key, bytes);
 }
 
 bool share_wire_stream(struct slice answer, struct share_stream *out) {
-    struct slice line, flag, number, rest = answer;
+    struct slice line, flag, rest = answer;
     uint64_t head_len;
     *out = (struct share_stream){0};
-    ptrdiff_t at = slice_find_char(rest, '\n');
-    if (at < 0 || !take(&rest, (size_t)at, &line) || !slice_split(&line, ' ', &flag) ||
-        !slice_split(&line, ' ', &number) || flag.len != 1 ||
-        memchr("+>10!-", flag.ptr[0], 6) == NULL || !slice_to_u64(number, &out->number) ||
-        !slice_to_u64(line, &head_len))
+    if (!slice_split(&rest, '\n', &line) || rest.ptr == NULL || !slice_split(&line, ' ', &flag) ||
+        flag.len != 1 || memchr("+>10!-", flag.ptr[0], 6) == NULL ||
+        !slice_split_u64(&line, ' ', &out->number) || !slice_to_u64(line, &head_len) ||
+        !slice_take(&rest, head_len, &out->head))
         return false;
     out->flag = (enum share_stream_flag)flag.ptr[0];
-    rest = slice_from(rest, 1);
-    if (head_len > rest.len || !take(&rest, (size_t)head_len, &out->head))
-        return false;
     out->bytes = rest;
     return true;
 }
@@ -86,13 +73,13 @@ bool share_wire_hold(struct slice answer, char *standing, struct cache_key *purc
 bool share_wire_message(struct slice message, struct share_message *out) {
     struct slice kind, wish, rest = message;
     *out = (struct share_message){0};
-    if (!take(&rest, 1, &kind) || !take(&rest, SHARE_TOKEN_LEN, &out->token))
+    if (!slice_take(&rest, 1, &kind) || !slice_take(&rest, SHARE_TOKEN_LEN, &out->token))
         return false;
     out->kind = kind.ptr[0];
     if (out->kind == 'm' || out->kind == 'e')
         return rest.len == 0;
     if (out->kind == 'f') {
-        if (!take(&rest, 1, &wish) || (wish.ptr[0] != 's' && wish.ptr[0] != 'w'))
+        if (!slice_take(&rest, 1, &wish) || (wish.ptr[0] != 's' && wish.ptr[0] != 'w'))
             return false;
         out->streams = wish.ptr[0] == 's';
     } else if (out->kind != 'u') {

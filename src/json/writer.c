@@ -97,6 +97,14 @@ void json_array_end(struct json_writer *w) {
     buffer_append_char(w->out, ']');
 }
 
+bool json_array_end_or_drop(struct json_writer *w, size_t start) {
+    bool is_empty = w->out->len == start + 1;
+    json_array_end(w);
+    if (is_empty)
+        w->out->len = start;
+    return !is_empty;
+}
+
 void json_key(struct json_writer *w, struct slice name) {
     before_value(w);
     json_quote(w->out, name);

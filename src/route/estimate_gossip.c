@@ -72,22 +72,16 @@ static void put_row(struct json_writer *w, struct learned *l, bool all) {
 }
 
 bool estimator_tell(struct estimator *e, struct buffer *out, size_t room, bool all) {
-    size_t start = out->len, empty;
+    size_t start = out->len;
     struct json_writer w;
     json_write_start(&w, out);
     json_array_begin(&w);
-    empty = out->len;
     for (size_t i = 0; i < LEARNED_SLOTS && out->len - start + ROW_BYTES_MAX <= room; i++) {
         struct learned *l = atomic_load_explicit(&e->slots[i], memory_order_acquire);
         if (l != NULL && l->model.len <= MODEL_BYTES_MAX)
             put_row(&w, l, all);
     }
-    bool said = out->len > empty;
-    if (said)
-        json_array_end(&w);
-    else
-        out->len = start;
-    return said;
+    return json_array_end_or_drop(&w, start);
 }
 
 // -------------------------------------------------------------------- hearing

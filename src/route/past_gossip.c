@@ -60,11 +60,10 @@ static bool tell_shard(struct past_shard *s, struct json_writer *w, size_t most,
 }
 
 bool past_tell(struct past *p, struct buffer *out, size_t room, bool all) {
-    size_t start = out->len, first = p->tell_from, empty;
+    size_t start = out->len, first = p->tell_from;
     struct json_writer w;
     json_write_start(&w, out);
     json_array_begin(&w);
-    empty = out->len;
     for (size_t i = 0; i < PAST_SHARDS; i++) {
         size_t at = (first + i) % PAST_SHARDS;
         if (tell_shard(&p->shards[at], &w, start + room, all))
@@ -72,12 +71,7 @@ bool past_tell(struct past *p, struct buffer *out, size_t room, bool all) {
         p->tell_from = at; // goes on there
         break;
     }
-    bool said = out->len > empty;
-    if (said)
-        json_array_end(&w);
-    else
-        out->len = start;
-    return said;
+    return json_array_end_or_drop(&w, start);
 }
 
 // -------------------------------------------------------------------- hearing

@@ -158,6 +158,8 @@ void redis_send_generation(struct redis *r, struct redis_space *space,
 void redis_send_greeting(struct redis_node *n);
 // An error that may be shown: without what was sent.
 struct slice redis_without_arguments(const struct redis *r, struct slice text);
+// False, as `answered` is then; the text is the server's own, or ours.
+bool redis_lost_for(struct redis_node *n, enum redis_trouble trouble, struct slice text);
 
 // redis_run.c
 void redis_send_run(struct redis *r, struct job *j);

@@ -5,10 +5,9 @@ enum { SERVER_MAX = 64 }; // of a run_id; it has 40
 
 bool redis_answer_beat(struct slice answer, int64_t *us, unsigned *instances) {
     const int64_t latest_us = INT64_C(1) << 53; // the year 2255; what is added later fits
-    struct slice time;
     uint64_t count;
-    if (!slice_split(&answer, ' ', &time) || !slice_to_i64(time, us) || *us <= 0 ||
-        *us > latest_us || !slice_to_u64(answer, &count) || count > INT32_MAX)
+    if (!slice_split_i64(&answer, ' ', us) || *us <= 0 || *us > latest_us ||
+        !slice_to_u64(answer, &count) || count > INT32_MAX)
         return false;
     *instances = count > 0 ? (unsigned)count : 1; // who asks is there
     return true;

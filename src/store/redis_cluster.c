@@ -234,22 +234,6 @@ static void on_gone(struct redis_node *n) {
     redis_cluster_check_tried(n->redis->route);
 }
 
-static void pay_no_heed(struct redis_node *n) {
-    (void)n;
-}
-
-static void on_late(struct redis_node *n, const char *why) {
-    (void)n;
-    (void)why;
-}
-
-static bool lose(struct redis_node *n, enum redis_trouble trouble, struct slice text) {
-    struct error why;
-    error_set(&why, "%.*s", SLICE_ARG(redis_without_arguments(n->redis, text)));
-    redis_lost(n, trouble, why.text);
-    return false;
-}
-
 static bool take_topology(struct redis_node *n, const struct redis_reply *reply) {
     struct redis_route *t = n->redis->route;
     struct error err;
@@ -257,10 +241,10 @@ static bool take_topology(struct redis_node *n, const struct redis_reply *reply)
     t->is_asked = false;
     n->attempt = 0; // it was of use
     if (topology == NULL)
-        return lose(n, TROUBLE_PROTOCOL, slice_of(err.text));
+        return redis_lost_for(n, TROUBLE_PROTOCOL, slice_of(err.text));
     if (topology->served == 0) { // a node of no cluster, or of none yet
         redis_topology_free(topology);
-        return lose(n, TROUBLE_CLUSTER, SLICE("it knows of nobody who serves a slot"));
+        return redis_lost_for(n, TROUBLE_CLUSTER, SLICE("it knows of nobody who serves a slot"));
     }
     take_over(t, topology);
     return true;
@@ -270,9 +254,10 @@ static bool answered(struct redis_node *n, struct redis_command *c,
                      const struct redis_reply *reply) {
     bool is_error = reply->kind == REDIS_REPLY_IS_ERROR;
     if (is_error && c->kind == COMMAND_GREETING)
-        return lose(n, TROUBLE_AUTH, redis_reply_slice(reply));
+        return redis_lost_for(n, TROUBLE_AUTH, redis_reply_slice(reply));
     if (is_error && c->kind != COMMAND_NAME)
-        return lose(n, redis_trouble_of(redis_reply_slice(reply)), redis_reply_slice(reply));
+        return redis_lost_for(n, redis_trouble_of(redis_reply_slice(reply)),
+                              redis_reply_slice(reply));
     if (c->kind == COMMAND_GREETED)
         redis_greeted(n);
     return c->kind != COMMAND_TOPOLOGY || take_topology(n, reply);
@@ -283,8 +268,6 @@ static const struct redis_node_events scout_events = {
     .ready = on_ready,
     .failing = on_failing,
     .gone = on_gone,
-    .late = on_late,
-    .caught_up = pay_no_heed,
     .answered = answered,
 };
 

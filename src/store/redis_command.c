@@ -134,6 +134,13 @@ struct slice redis_without_arguments(const struct redis *r, struct slice text) {
     return shown;
 }
 
+bool redis_lost_for(struct redis_node *n, enum redis_trouble trouble, struct slice text) {
+    struct error why;
+    error_set(&why, "%.*s", SLICE_ARG(redis_without_arguments(n->redis, text)));
+    redis_lost(n, trouble, why.text);
+    return false;
+}
+
 // False when the connection was given up for it.
 static bool take_error(struct redis_node *n, const struct redis_command *c, struct slice reply) {
     struct slice error = c->kind == COMMAND_RUN ? redis_answer_error(reply) : reply;
@@ -153,11 +160,8 @@ static bool take_error(struct redis_node *n, const struct redis_command *c, stru
         return true;
     }
     if ((redis_trouble_ends_connection(trouble) && !is_of_slots) || c->kind == COMMAND_GREETING ||
-        c->kind == COMMAND_GREETED) {
-        error_set(&why, "%.*s", SLICE_ARG(text));
-        redis_lost(n, c->kind == COMMAND_GREETING ? TROUBLE_AUTH : trouble, why.text);
-        return false;
-    }
+        c->kind == COMMAND_GREETED)
+        return redis_lost_for(n, c->kind == COMMAND_GREETING ? TROUBLE_AUTH : trouble, error);
     if (c->kind == COMMAND_RUN && c->job != NULL) {
         error_set(&why, "script %s: %.*s", c->job->script->name, SLICE_ARG(text));
         text = slice_of(why.text);

@@ -197,15 +197,6 @@ static void on_gone(struct redis_node *n) {
     n->redis->hears_changes = n->redis->is_tracking = false;
 }
 
-static void on_caught_up(struct redis_node *n) {
-    (void)n; // nothing has a time here
-}
-
-static void on_late(struct redis_node *n, const char *why) {
-    (void)n;
-    (void)why;
-}
-
 static void take_answer(struct redis_node *n, const struct redis_command *c,
                         const struct redis_reply *reply) {
     if (c->kind == COMMAND_NUMBER && reply->kind == REDIS_REPLY_IS_NUMBER)
@@ -220,28 +211,26 @@ static void take_answer(struct redis_node *n, const struct redis_command *c,
 
 static bool answered(struct redis_node *n, struct redis_command *c,
                      const struct redis_reply *reply) {
-    struct error why;
     c->status = STORE_OK;
     n->has_written = n->has_written || c->kind == COMMAND_SUBSCRIBE;
     if (reply->kind != REDIS_REPLY_IS_ERROR) {
         take_answer(n, c, reply);
         return true;
     }
-    enum redis_trouble trouble = redis_trouble_of(redis_reply_slice(reply));
-    struct slice text = redis_without_arguments(n->redis, redis_reply_slice(reply));
-    error_set(&why, "%.*s", SLICE_ARG(text));
+    struct slice error = redis_reply_slice(reply);
+    struct slice text = redis_without_arguments(n->redis, error);
+    enum redis_trouble trouble = redis_trouble_of(error);
     if (c->kind == COMMAND_NAME && trouble == TROUBLE_OTHER)
         return true;
     if ((c->kind == COMMAND_NUMBER || c->kind == COMMAND_CHANGES) && trouble == TROUBLE_OTHER) {
-        redis_track_refused(n->redis, slice_of(why.text));
+        redis_track_refused(n->redis, text);
         return true;
     }
     if (c->kind == COMMAND_SUBSCRIBE && !redis_trouble_ends_connection(trouble)) {
-        redis_complain(n->redis, trouble, slice_of(why.text)); // no permission, as a rule
+        redis_complain(n->redis, trouble, text); // no permission, as a rule
         return true;
     }
-    redis_lost(n, c->kind == COMMAND_GREETING ? TROUBLE_AUTH : trouble, why.text);
-    return false;
+    return redis_lost_for(n, c->kind == COMMAND_GREETING ? TROUBLE_AUTH : trouble, error);
 }
 
 static const struct redis_node_events events = {
@@ -249,8 +238,6 @@ static const struct redis_node_events events = {
     .ready = on_ready,
     .failing = on_failing,
     .gone = on_gone,
-    .late = on_late,
-    .caught_up = on_caught_up,
     .answered = answered,
     .pushed = pushed,
 };

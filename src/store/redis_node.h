@@ -100,8 +100,8 @@ struct redis_node_events {
     // Before those who wait hear that it failed, and after.
     void (*failing)(struct redis_node *n, enum redis_trouble trouble, const char *why);
     void (*gone)(struct redis_node *n);
-    void (*late)(struct redis_node *n, const char *why); // an answer is, the first
-    void (*caught_up)(struct redis_node *n);             // none is any more
+    void (*late)(struct redis_node *n, const char *why); // an answer is, the first; or NULL
+    void (*caught_up)(struct redis_node *n);             // none is any more; or NULL
     bool (*answered)(struct redis_node *n, struct redis_command *c,
                      const struct redis_reply *reply);
     // What comes unasked, where anything may: ["message", ...].

@@ -81,7 +81,8 @@ void redis_check_deadlines(struct redis_node *n) {
         struct error why;
         error_set(&why, "no answer within %lld ms", (long long)n->options.command_timeout_ms);
         redis_enter(n, REDIS_LATE);
-        n->events->late(n, why.text);
+        if (n->events->late != NULL)
+            n->events->late(n, why.text);
     }
 }
 
@@ -266,6 +267,7 @@ void redis_got(struct redis_node *n, struct slice bytes) {
         ;
     if (n->state == REDIS_LATE && n->late == 0) {
         redis_enter(n, REDIS_READY);
-        n->events->caught_up(n);
+        if (n->events->caught_up != NULL)
+            n->events->caught_up(n);
     }
 }

@@ -134,10 +134,10 @@ struct redis_topology *redis_topology_read(const struct redis_reply *reply, stru
 // ---------------------------------------------------------------- redirects
 
 bool redis_redirect_read(struct slice error, struct redis_redirect *out) {
-    struct slice word, slot_text;
+    struct slice word;
     uint64_t slot, port;
-    if (!slice_split(&error, ' ', &word) || !slice_split(&error, ' ', &slot_text) ||
-        !slice_to_u64(slot_text, &slot) || slot >= REDIS_SLOTS)
+    if (!slice_split(&error, ' ', &word) || !slice_split_u64(&error, ' ', &slot) ||
+        slot >= REDIS_SLOTS)
         return false;
     out->is_ask = slice_equal(word, SLICE("ASK"));
     if (!out->is_ask && !slice_equal(word, SLICE("MOVED")))

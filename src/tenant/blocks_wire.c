@@ -26,16 +26,7 @@ void blocks_put_order(struct buffer *out, const struct key_block *block) {
 
 // A number that ends with this byte.
 static bool read_number(struct slice *rest, char end, uint64_t *out) {
-    struct slice part;
-    return slice_split(rest, end, &part) && rest->ptr != NULL && slice_to_u64(part, out);
-}
-
-static bool cut(struct slice *rest, uint64_t len, struct slice *out) {
-    if (len > rest->len)
-        return false;
-    *out = slice_make(rest->ptr, (size_t)len);
-    *rest = slice_from(*rest, (size_t)len);
-    return true;
+    return slice_split_u64(rest, end, out) && rest->ptr != NULL;
 }
 
 static bool read_name(struct slice name, struct key_block *out, uint8_t digest[DIGEST_LEN]) {
@@ -55,7 +46,7 @@ static bool read_order(struct slice order, struct key_block *out) {
     struct slice tenant;
     if (!read_number(&order, ' ', &at) || !read_number(&order, ' ', &blocked) ||
         !read_number(&order, ' ', &tenant_len) || !read_number(&order, '\n', &who_len) ||
-        !cut(&order, tenant_len, &tenant) || !cut(&order, who_len, &out->who))
+        !slice_take(&order, tenant_len, &tenant) || !slice_take(&order, who_len, &out->who))
         return false;
     if (out->digest != NULL)
         out->tenant = tenant;
@@ -85,8 +76,8 @@ bool blocks_answer_next(struct blocks_answer *a, struct key_block *out,
     uint64_t name_len, order_len;
     struct slice name, order;
     while (a->rest.len > 0 && read_number(&a->rest, ' ', &name_len) &&
-           read_number(&a->rest, '\n', &order_len) && cut(&a->rest, name_len, &name) &&
-           cut(&a->rest, order_len, &order)) {
+           read_number(&a->rest, '\n', &order_len) && slice_take(&a->rest, name_len, &name) &&
+           slice_take(&a->rest, order_len, &order)) {
         *out = (struct key_block){.digest = NULL};
         if (read_name(name, out, digest) && read_order(order, out))
             return true;

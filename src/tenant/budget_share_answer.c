@@ -7,13 +7,11 @@ static bool take_word(struct slice *rest, struct slice *word) {
 }
 
 static bool take_i64(struct slice *rest, int64_t *out) {
-    struct slice word;
-    return take_word(rest, &word) && slice_to_i64(word, out);
+    return slice_split_i64(rest, ' ', out);
 }
 
 static bool take_u64(struct slice *rest, uint64_t *out) {
-    struct slice word;
-    return take_word(rest, &word) && slice_to_u64(word, out);
+    return slice_split_u64(rest, ' ', out);
 }
 
 static bool take_flag(struct slice *rest, bool *out) {

@@ -15,37 +15,38 @@ void limits_loop_run_due(struct limits_loop *l, uint64_t now_ms) {
 
 // ------------------------------------------------------------------- the door
 
-static struct rate *rate_of(struct limits_tenant *t, enum share_kind kind) {
+static struct rate *rate_of(struct limits_tenant *t, enum limits_kind kind) {
     struct limits_share *s = t->share;
     if (s != NULL && s->alone)
         return &s->rates[kind].alone;
-    return kind == SHARE_REQUESTS ? &t->requests : &t->tokens;
+    return kind == LIMITS_REQUESTS ? &t->requests : &t->tokens;
 }
 
-static int64_t figure_of(const struct limits_tenant *t, enum share_kind kind) {
-    return kind == SHARE_REQUESTS ? t->figures.requests_per_minute : t->figures.tokens_per_minute;
+static int64_t figure_of(const struct limits_tenant *t, enum limits_kind kind) {
+    return kind == LIMITS_REQUESTS ? t->figures.requests_per_minute : t->figures.tokens_per_minute;
 }
 
-static int64_t limit_of(const struct limits_tenant *t, enum share_kind kind) {
+static int64_t limit_of(const struct limits_tenant *t, enum limits_kind kind) {
     int64_t figure = figure_of(t, kind);
     return t->share != NULL && t->share->alone && figure > 0 ? limits_share_even(t->share, figure)
                                                              : figure;
 }
 
 // What is in credit is paid for. Nothing at all fits only where nothing is owed.
-static bool is_covered(struct limits_tenant *t, enum share_kind kind, int64_t units, uint64_t now) {
+static bool is_covered(struct limits_tenant *t, enum limits_kind kind, int64_t units,
+                       uint64_t now) {
     if (t->share == NULL || t->share->alone || units == 0)
         return rate_fits(rate_of(t, kind), limit_of(t, kind), units, now);
     return units <= t->share->rates[kind].credit;
 }
 
-static bool refuse_rate(struct limits_tenant *t, enum share_kind kind, int64_t units, uint64_t now,
+static bool refuse_rate(struct limits_tenant *t, enum limits_kind kind, int64_t units, uint64_t now,
                         struct limits_refusal *refusal) {
     int64_t figure = figure_of(t, kind), limit = limit_of(t, kind);
     struct rate *r = rate_of(t, kind);
     bool never_here = units > limit && units <= figure; // but perhaps when the store is back
     *refusal = (struct limits_refusal){
-        .reason = kind == SHARE_REQUESTS ? LIMITS_REASON_REQUESTS : LIMITS_REASON_TOKENS,
+        .reason = kind == LIMITS_REQUESTS ? LIMITS_REASON_REQUESTS : LIMITS_REASON_TOKENS,
         .limit = figure,
         .remaining = rate_remaining(r, limit, now),
         .asked = units,
@@ -55,20 +56,20 @@ static bool refuse_rate(struct limits_tenant *t, enum share_kind kind, int64_t u
 
 static bool rates_fit(struct limits_tenant *t, int64_t tokens, uint64_t now,
                       struct limits_refusal *refusal) {
-    const int64_t units[SHARE_KINDS] = {[SHARE_REQUESTS] = 1, [SHARE_TOKENS] = tokens};
-    for (enum share_kind k = 0; k < SHARE_KINDS; k++)
+    const int64_t units[LIMITS_KINDS] = {[LIMITS_REQUESTS] = 1, [LIMITS_TOKENS] = tokens};
+    for (enum limits_kind k = 0; k < LIMITS_KINDS; k++)
         if (figure_of(t, k) > 0 && !is_covered(t, k, units[k], now))
             return refuse_rate(t, k, units[k], now, refusal);
     return true;
 }
 
-static void take(struct limits_tenant *t, enum share_kind kind, int64_t units, uint64_t now) {
+static void take(struct limits_tenant *t, enum limits_kind kind, int64_t units, uint64_t now) {
     rate_take(rate_of(t, kind), limit_of(t, kind), units, now);
     if (t->share != NULL && !t->share->alone)
         limits_share_spend(t->share, kind, units, now);
 }
 
-void limits_charge(struct limits_tenant *t, enum share_kind kind, int64_t units, uint64_t now) {
+void limits_charge(struct limits_tenant *t, enum limits_kind kind, int64_t units, uint64_t now) {
     rate_take(rate_of(t, kind), limit_of(t, kind), units, now);
     if (t->share != NULL && !t->share->alone)
         limits_share_charge(t->share, kind, units);
@@ -77,19 +78,19 @@ void limits_charge(struct limits_tenant *t, enum share_kind kind, int64_t units,
 static void charge_rates(struct limits_tenant *t, struct limits_ticket *ticket, uint64_t now) {
     ticket->charged = t->figures.requests_per_minute > 0;
     if (ticket->charged)
-        take(t, SHARE_REQUESTS, 1, now);
+        take(t, LIMITS_REQUESTS, 1, now);
     ticket->metered = t->figures.tokens_per_minute > 0;
     if (ticket->metered)
-        take(t, SHARE_TOKENS, ticket->tokens, now);
+        take(t, LIMITS_TOKENS, ticket->tokens, now);
 }
 
 // Has the store just said so?
 static bool is_fresh(const struct limits_share *s, const struct limits_refusal *refusal,
                      uint64_t now) {
     if (refusal->reason == LIMITS_REASON_CONCURRENCY)
-        return s->full_us != 0 && now - s->full_us < SHARE_FRESH_US;
+        return s->full_us != 0 && now - s->full_us < LIMITS_FRESH_US;
     return refusal->retry_after_ms != 0 && s->answered_us != 0 &&
-           now - s->answered_us < SHARE_FRESH_US;
+           now - s->answered_us < LIMITS_FRESH_US;
 }
 
 // What this instance has does not cover it. The store's word may be another, but
@@ -234,7 +235,7 @@ bool limits_settle(struct limits_ticket *t, int64_t tokens) {
         return true;
     struct limits_tenant *tenant = t->tenant;
     pthread_mutex_lock(&tenant->lock);
-    limits_charge(tenant, SHARE_TOKENS, (tokens > 0 ? tokens : 0) - reserved, clock_mono_us());
+    limits_charge(tenant, LIMITS_TOKENS, (tokens > 0 ? tokens : 0) - reserved, clock_mono_us());
     unlock_and_call(t->loop, tenant);
     return true;
 }

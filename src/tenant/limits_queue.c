@@ -92,9 +92,9 @@ void limits_hand_over(struct limits_tenant *t) {
 void limits_give_rates_back(struct limits_tenant *t, const struct limits_ticket *ticket) {
     uint64_t now_us = clock_mono_us();
     if (ticket->charged)
-        limits_charge(t, SHARE_REQUESTS, -1, now_us);
+        limits_charge(t, LIMITS_REQUESTS, -1, now_us);
     if (ticket->metered && ticket->tokens > 0)
-        limits_charge(t, SHARE_TOKENS, -ticket->tokens, now_us);
+        limits_charge(t, LIMITS_TOKENS, -ticket->tokens, now_us);
 }
 
 // ------------------------------------------------------------ ends of waiting

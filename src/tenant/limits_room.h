@@ -113,7 +113,7 @@ void limits_hand_over(struct limits_tenant *t);
 void limits_give_rates_back(struct limits_tenant *t, const struct limits_ticket *ticket);
 
 // What the rates of the name are charged beside what was taken at the door; below 0: less.
-void limits_charge(struct limits_tenant *t, enum share_kind kind, int64_t units, uint64_t now_us);
+void limits_charge(struct limits_tenant *t, enum limits_kind kind, int64_t units, uint64_t now_us);
 
 // Ends the waiting of a ticket, on its loop; takes the lock.
 void limits_abandon(struct limits_ticket *ticket);

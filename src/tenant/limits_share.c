@@ -37,76 +37,76 @@ int64_t limits_share_even(const struct limits_share *s, int64_t figure) {
 // Sums go to scripts as whole numbers, which are exact there only up to here.
 // Nobody gets there: it is a hundred years of a million a second.
 static int64_t bound(int64_t sum) {
-    if (sum > SHARE_UNITS_MAX)
-        return SHARE_UNITS_MAX;
-    return sum < -SHARE_UNITS_MAX ? -SHARE_UNITS_MAX : sum;
+    if (sum > NUMBERS_MAX)
+        return NUMBERS_MAX;
+    return sum < -NUMBERS_MAX ? -NUMBERS_MAX : sum;
 }
 
-static int64_t limit_of(const struct limits_tenant *t, enum share_kind kind) {
-    int64_t limit = kind == SHARE_REQUESTS ? t->figures.requests_per_minute
-                                           : t->figures.tokens_per_minute;
-    return limit < SHARE_LIMIT_MAX ? limit : SHARE_LIMIT_MAX;
+static int64_t limit_of(const struct limits_tenant *t, enum limits_kind kind) {
+    int64_t limit =
+        kind == LIMITS_REQUESTS ? t->figures.requests_per_minute : t->figures.tokens_per_minute;
+    return limit < LIMITS_VALUE_MAX ? limit : LIMITS_VALUE_MAX;
 }
 
-static struct rate *known_of(struct limits_tenant *t, enum share_kind kind) {
-    return kind == SHARE_REQUESTS ? &t->requests : &t->tokens;
+static struct rate *known_of(struct limits_tenant *t, enum limits_kind kind) {
+    return kind == LIMITS_REQUESTS ? &t->requests : &t->tokens;
 }
 
-static void turn(struct share_meter *m, uint64_t now_us) {
+static void turn(struct limits_meter *m, uint64_t now_us) {
     uint64_t elapsed = now_us - m->since_us;
-    if (elapsed < SHARE_METER_US)
+    if (elapsed < LIMITS_METER_US)
         return;
-    m->before = elapsed < 2 * SHARE_METER_US ? m->now : 0;
+    m->before = elapsed < 2 * LIMITS_METER_US ? m->now : 0;
     m->now = 0;
     m->since_us = now_us;
 }
 
-int64_t limits_share_recent(const struct share_meter *m, uint64_t now_us) {
-    struct share_meter turned = *m;
+int64_t limits_share_recent(const struct limits_meter *m, uint64_t now_us) {
+    struct limits_meter turned = *m;
     turn(&turned, now_us);
     return turned.now + turned.before;
 }
 
-static void count(struct share_meter *m, int64_t n, uint64_t now_us) {
+static void count(struct limits_meter *m, int64_t n, uint64_t now_us) {
     turn(m, now_us);
     m->now = bound(m->now + n);
 }
 
-static void note_low(struct share_low *low, int64_t left) {
+static void note_low(struct limits_low *low, int64_t left) {
     low->least = lower(low->least, left);
 }
 
 // What lay idle all the time: when it was long enough, another begins.
-static int64_t find_idle(struct share_low *low, int64_t there, uint64_t now_us) {
-    if (now_us - low->since_us < SHARE_KEEP_US)
+static int64_t find_idle(struct limits_low *low, int64_t there, uint64_t now_us) {
+    if (now_us - low->since_us < LIMITS_KEEP_US)
         return 0;
     int64_t idle = more_than_none(lower(low->least, there));
     if (idle == 0)
-        *low = (struct share_low){there, now_us};
+        *low = (struct limits_low){there, now_us};
     return idle;
 }
 
-static int64_t take_idle(struct share_low *low, int64_t there, uint64_t now_us) {
+static int64_t take_idle(struct limits_low *low, int64_t there, uint64_t now_us) {
     int64_t idle = find_idle(low, there, now_us);
     if (idle > 0)
-        *low = (struct share_low){there - idle, now_us};
+        *low = (struct limits_low){there - idle, now_us};
     return idle;
 }
 
 bool limits_share_has_idle(struct limits_tenant *t, uint64_t now_us) {
     struct limits_share *s = t->share;
     bool has = find_idle(&s->spare, s->have - t->running, now_us) > 0;
-    for (enum share_kind k = 0; k < SHARE_KINDS; k++)
+    for (enum limits_kind k = 0; k < LIMITS_KINDS; k++)
         has = find_idle(&s->rates[k].low, s->rates[k].credit, now_us) > 0 || has;
     return has;
 }
 
 // ------------------------------------------------------------------------- using
 
-void limits_share_spend(struct limits_share *s, enum share_kind kind, int64_t units,
+void limits_share_spend(struct limits_share *s, enum limits_kind kind, int64_t units,
                         uint64_t now_us) {
-    struct share_rate *r = &s->rates[kind];
-    count(&r->used, lower(units, SHARE_UNITS_MAX), now_us);
+    struct limits_rate *r = &s->rates[kind];
+    count(&r->used, lower(units, NUMBERS_MAX), now_us);
     r->credit -= units;
     note_low(&r->low, r->credit);
 }
@@ -116,13 +116,13 @@ void limits_share_note_start(struct limits_share *s, int64_t spare, uint64_t now
     note_low(&s->spare, spare);
 }
 
-void limits_share_charge(struct limits_share *s, enum share_kind kind, int64_t units) {
+void limits_share_charge(struct limits_share *s, enum limits_kind kind, int64_t units) {
     s->rates[kind].charged = bound(s->rates[kind].charged + bound(units));
 }
 
 bool limits_share_is_idle(const struct limits_tenant *t) {
     const struct limits_share *s = t->share;
-    for (enum share_kind k = 0; k < SHARE_KINDS; k++)
+    for (enum limits_kind k = 0; k < LIMITS_KINDS; k++)
         if (s->rates[k].credit != 0 || s->rates[k].charged != s->rates[k].charged_known)
             return false;
     return s->call == NULL && s->first == NULL && s->have == 0 && t->queue.count == 0 && !s->alone;
@@ -136,25 +136,25 @@ static int64_t units_of(__int128 debt) {
 }
 
 // What the store is told where it knows nothing any more.
-static int64_t debt_known(struct limits_tenant *t, enum share_kind kind, uint64_t now_us) {
-    const struct share_rate *r = &t->share->rates[kind];
+static int64_t debt_known(struct limits_tenant *t, enum limits_kind kind, uint64_t now_us) {
+    const struct limits_rate *r = &t->share->rates[kind];
     int64_t limit = limit_of(t, kind);
     if (limit <= 0)
         return 0;
     rate_take(known_of(t, kind), limit, 0, now_us); // runs off
     int64_t debt = units_of(known_of(t, kind)->debt) + r->credit - (r->charged - r->charged_known);
-    return lower(more_than_none(debt), SHARE_UNITS_MAX);
+    return lower(more_than_none(debt), NUMBERS_MAX);
 }
 
 // More than is needed, if so much was used lately that calls are saved by it.
 static int64_t worth_keeping(const struct limits_share *s, int64_t used, uint64_t now_us) {
-    return limits_share_recent(&s->starts, now_us) >= SHARE_BUSY ? used : 0;
+    return limits_share_recent(&s->starts, now_us) >= LIMITS_BUSY ? used : 0;
 }
 
-static void prepare_rate(struct limits_tenant *t, struct share_request *r, enum share_kind kind,
+static void prepare_rate(struct limits_tenant *t, struct limits_request *r, enum limits_kind kind,
                          uint64_t now_us) {
     struct limits_share *s = t->share;
-    struct share_rate *rate = &s->rates[kind];
+    struct limits_rate *rate = &s->rates[kind];
     int64_t idle = s->first == NULL ? take_idle(&rate->low, rate->credit, now_us) : 0;
     rate->credit -= idle;
     limits_share_charge(s, kind, -idle);
@@ -172,7 +172,7 @@ static void prepare_rate(struct limits_tenant *t, struct share_request *r, enum 
 
 // Places that others wait for are not kept, and those that are to be given back
 // go as soon as they are free.
-static void prepare_places(struct limits_tenant *t, struct share_request *r, int64_t need,
+static void prepare_places(struct limits_tenant *t, struct limits_request *r, int64_t need,
                            uint64_t now_us) {
     struct limits_share *s = t->share;
     int64_t spare = more_than_none(s->have - t->running), back;
@@ -187,20 +187,20 @@ static void prepare_places(struct limits_tenant *t, struct share_request *r, int
     if (s->have < t->running || s->alone || !limits_share_is_leased(s, now_us))
         s->have = t->running; // that is how it is
     r->gave_places_back = back > 0 && s->waiting > 0;
-    r->concurrency = lower(t->figures.concurrency, SHARE_PLACES_MAX);
-    r->have = lower(s->have, SHARE_PLACES_MAX);
+    r->concurrency = lower(t->figures.concurrency, LIMITS_PLACES_MAX);
+    r->have = lower(s->have, LIMITS_PLACES_MAX);
     r->need = more_than_none(need - (s->have - t->running));
-    r->more = limits_share_recent(&s->starts, now_us) >= SHARE_BUSY && s->waiting == 0
-                  ? lower(1 + s->have / 8, SHARE_MORE_PLACES)
+    r->more = limits_share_recent(&s->starts, now_us) >= LIMITS_BUSY && s->waiting == 0
+                  ? lower(1 + s->have / 8, LIMITS_MORE_PLACES)
                   : 0;
     if (r->concurrency <= 0)
         s->have = s->yield = s->waiting = r->have = r->need = r->more = 0;
 }
 
-void limits_share_prepare(struct limits_tenant *t, struct share_request *r, int64_t need_places,
+void limits_share_prepare(struct limits_tenant *t, struct limits_request *r, int64_t need_places,
                           uint64_t now_us) {
     struct limits_share *s = t->share;
-    for (enum share_kind k = 0; k < SHARE_KINDS; k++)
+    for (enum limits_kind k = 0; k < LIMITS_KINDS; k++)
         prepare_rate(t, r, k, now_us);
     prepare_places(t, r, need_places, now_us);
     r->instances = s->instances;
@@ -214,7 +214,7 @@ void limits_share_prepare(struct limits_tenant *t, struct share_request *r, int6
 // --------------------------------------------------------------------- the answer
 
 // What was taken alone beyond this instance's part of the debts that were known.
-static void charge_for_being_alone(struct limits_tenant *t, enum share_kind kind,
+static void charge_for_being_alone(struct limits_tenant *t, enum limits_kind kind,
                                    uint64_t now_us) {
     struct limits_share *s = t->share;
     int64_t limit = limit_of(t, kind);
@@ -226,10 +226,10 @@ static void charge_for_being_alone(struct limits_tenant *t, enum share_kind kind
         s, kind, units_of(s->rates[kind].alone.debt - known_of(t, kind)->debt / s->instances));
 }
 
-static void apply_rate(struct limits_tenant *t, enum share_kind kind,
-                       const struct share_request *r, const struct share_answer *a,
+static void apply_rate(struct limits_tenant *t, enum limits_kind kind,
+                       const struct limits_request *r, const struct limits_answer *a,
                        uint64_t now_us) {
-    struct share_rate *rate = &t->share->rates[kind];
+    struct limits_rate *rate = &t->share->rates[kind];
     if (t->share->alone)
         charge_for_being_alone(t, kind, now_us);
     if (a->rates[kind].granted > rate->granted) {
@@ -248,10 +248,10 @@ static uint64_t pause_us(int64_t places) {
     return places > 0 ? 100000 + random_below(150000) : 20000 + random_below(30000);
 }
 
-void limits_share_apply(struct limits_tenant *t, const struct share_request *r,
-                        const struct share_answer *a, uint64_t now_us) {
+void limits_share_apply(struct limits_tenant *t, const struct limits_request *r,
+                        const struct limits_answer *a, uint64_t now_us) {
     struct limits_share *s = t->share;
-    for (enum share_kind k = 0; k < SHARE_KINDS; k++)
+    for (enum limits_kind k = 0; k < LIMITS_KINDS; k++)
         apply_rate(t, k, r, a, now_us);
     s->have = a->places;
     s->yield = a->yield;
@@ -268,8 +268,8 @@ void limits_share_apply(struct limits_tenant *t, const struct share_request *r,
 void limits_share_go_alone(struct limits_tenant *t, uint64_t now_us) {
     struct limits_share *s = t->share;
     s->alone = true;
-    for (enum share_kind k = 0; k < SHARE_KINDS; k++) {
-        struct share_rate *rate = &s->rates[k];
+    for (enum limits_kind k = 0; k < LIMITS_KINDS; k++) {
+        struct limits_rate *rate = &s->rates[k];
         int64_t limit = limit_of(t, k);
         limits_share_charge(s, k, -rate->credit);
         rate->credit = 0;

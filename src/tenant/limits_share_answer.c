@@ -3,19 +3,14 @@
 
 #include "rate.h"
 
-static bool take_number(struct slice *rest, int64_t most, int64_t *out) {
-    struct slice word;
-    return slice_split(rest, ' ', &word) && slice_to_i64(word, out) && *out >= 0 && *out <= most;
-}
-
-bool limits_share_answer_parse(struct slice text, struct share_answer *out) {
-    *out = (struct share_answer){0};
-    for (enum share_kind k = 0; k < SHARE_KINDS; k++)
-        if (!take_number(&text, SHARE_UNITS_MAX, &out->rates[k].debt) ||
-            !take_number(&text, RATE_UNIT - 1, &out->rates[k].paid) ||
-            !take_number(&text, SHARE_UNITS_MAX, &out->rates[k].granted))
+bool limits_share_answer_parse(struct slice text, struct limits_answer *out) {
+    *out = (struct limits_answer){0};
+    for (enum limits_kind k = 0; k < LIMITS_KINDS; k++)
+        if (!numbers_take(&text, NUMBERS_MAX, &out->rates[k].debt) ||
+            !numbers_take(&text, RATE_UNIT - 1, &out->rates[k].paid) ||
+            !numbers_take(&text, NUMBERS_MAX, &out->rates[k].granted))
             return false;
-    return take_number(&text, SHARE_PLACES_MAX, &out->places) &&
-           take_number(&text, SHARE_PLACES_MAX, &out->yield) && out->yield <= out->places &&
-           take_number(&text, INT64_MAX, &out->waiting) && text.ptr == NULL;
+    return numbers_take(&text, LIMITS_PLACES_MAX, &out->places) &&
+           numbers_take(&text, LIMITS_PLACES_MAX, &out->yield) && out->yield <= out->places &&
+           numbers_take(&text, INT64_MAX, &out->waiting) && text.ptr == NULL;
 }

@@ -2,26 +2,24 @@
 #ifndef FARTHING_TENANT_LIMITS_SHARE_ANSWER_H
 #define FARTHING_TENANT_LIMITS_SHARE_ANSWER_H
 
-#include "farthing/base.h"
+#include "numbers.h"
 
-enum share_kind { SHARE_REQUESTS, SHARE_TOKENS, SHARE_KINDS };
+enum limits_kind { LIMITS_REQUESTS, LIMITS_TOKENS, LIMITS_KINDS };
 
-enum { SHARE_PLACES_MAX = 1000000000 };
-// Of sums and debts: whole numbers of Lua are exact up to 2^53.
-#define SHARE_UNITS_MAX (INT64_C(1) << 52)
+enum { LIMITS_PLACES_MAX = 1000000000 };
 
-struct share_answer {
+struct limits_answer {
     struct {
         int64_t debt;    // units
         int64_t paid;    // of the next one, in 60 millionths; below a whole one
         int64_t granted; // since the start of this instance
-    } rates[SHARE_KINDS];
+    } rates[LIMITS_KINDS];
     int64_t places;  // that this instance has now
     int64_t yield;   // of these it gives back as they become free
     int64_t waiting; // places that other instances wait for
 };
 
 // False: it is no answer.
-bool limits_share_answer_parse(struct slice text, struct share_answer *out) FARTHING_MUST_CHECK;
+bool limits_share_answer_parse(struct slice text, struct limits_answer *out) FARTHING_MUST_CHECK;
 
 #endif

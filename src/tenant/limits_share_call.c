@@ -25,7 +25,7 @@ struct limits_call {
     struct limits_loop *loop;
     struct limits_tenant *tenant;
     struct store_op *op;
-    struct share_request request;
+    struct limits_request request;
     struct limits_call *next, *previous;
 };
 
@@ -116,7 +116,7 @@ static void on_heard(void *arg, struct slice message) {
 }
 
 // Others should look: places came free that they wait for, or this one still waits.
-static bool has_to_say(struct limits_share *s, const struct share_request *r, uint64_t now_us) {
+static bool has_to_say(struct limits_share *s, const struct limits_request *r, uint64_t now_us) {
     bool wants = s->full_us == now_us && now_us - s->said_us >= SAY_US;
     if (wants)
         s->said_us = now_us;
@@ -137,13 +137,13 @@ static void add_number(struct arguments *a, int64_t n) {
 }
 
 static void put_arguments(struct arguments *a, const struct limits_share *s,
-                          const struct share_request *r) {
+                          const struct limits_request *r) {
     const struct limits *l = s->limits;
     a->list[a->count++] = store_instance(l->store);
     add_number(a, (int64_t)r->number);
     add_number(a, l->sharing.term_ms);
     add_number(a, r->instances);
-    for (enum share_kind k = 0; k < SHARE_KINDS; k++) {
+    for (enum limits_kind k = 0; k < LIMITS_KINDS; k++) {
         add_number(a, r->rates[k].limit);
         add_number(a, r->rates[k].granted);
         add_number(a, r->rates[k].charged_known);
@@ -184,7 +184,7 @@ static void on_answer(void *arg, enum store_status status, struct slice value,
     struct limits_loop *l = c->loop;
     struct limits_tenant *t = c->tenant;
     struct limits_share *s = t->share;
-    struct share_answer a;
+    struct limits_answer a;
     bool answered = status == STORE_OK && limits_share_answer_parse(value, &a);
     pthread_mutex_lock(&t->lock);
     uint64_t now_us = clock_mono_us();
@@ -207,22 +207,22 @@ static void on_answer(void *arg, enum store_status status, struct slice value,
 }
 
 static int64_t add(int64_t a, int64_t b) {
-    return a < SHARE_UNITS_MAX - b ? a + b : SHARE_UNITS_MAX;
+    return a < NUMBERS_MAX - b ? a + b : NUMBERS_MAX;
 }
 
 // Of those in the line: how much in all, and how much the first, who would be let in
 // first. Answers how many want a place.
-static int64_t count_line(const struct limits_share *s, struct share_request *r) {
+static int64_t count_line(const struct limits_share *s, struct limits_request *r) {
     int64_t count = 0;
     for (const struct limits_waiter *w = s->first; w != NULL; w = w->next, count++)
-        r->rates[SHARE_TOKENS].need = add(r->rates[SHARE_TOKENS].need,
-                                          w->ticket->tokens < SHARE_UNITS_MAX ? w->ticket->tokens
-                                                                              : SHARE_UNITS_MAX);
-    r->rates[SHARE_REQUESTS].need = count;
+        r->rates[LIMITS_TOKENS].need =
+            add(r->rates[LIMITS_TOKENS].need,
+                w->ticket->tokens < NUMBERS_MAX ? w->ticket->tokens : NUMBERS_MAX);
+    r->rates[LIMITS_REQUESTS].need = count;
     if (s->first != NULL) {
         int64_t tokens = s->first->ticket->tokens;
-        r->rates[SHARE_REQUESTS].least = 1;
-        r->rates[SHARE_TOKENS].least = tokens < SHARE_UNITS_MAX ? tokens : SHARE_UNITS_MAX;
+        r->rates[LIMITS_REQUESTS].least = 1;
+        r->rates[LIMITS_TOKENS].least = tokens < NUMBERS_MAX ? tokens : NUMBERS_MAX;
     }
     return count;
 }
@@ -283,18 +283,18 @@ void limits_loop_share(struct limits_loop *l, struct store_client *client) {
 // All that is idle goes back at once; nobody of this loop is there to hear that it did.
 static void leave(struct limits_tenant *t) {
     struct limits_share *s = t->share;
-    struct share_request r = {0};
+    struct limits_request r = {0};
     struct arguments a = {0};
     pthread_mutex_lock(&t->lock);
     uint64_t now_us = clock_mono_us();
     bool tell = s->call == NULL && !s->alone;
     s->steward = NULL;
     if (tell) {
-        s->spare = (struct share_low){INT64_MAX, 0};
-        for (enum share_kind k = 0; k < SHARE_KINDS; k++)
-            s->rates[k].low = (struct share_low){INT64_MAX, 0};
+        s->spare = (struct limits_low){INT64_MAX, 0};
+        for (enum limits_kind k = 0; k < LIMITS_KINDS; k++)
+            s->rates[k].low = (struct limits_low){INT64_MAX, 0};
         limits_share_prepare(t, &r, 0, now_us);
-        r.more = r.rates[SHARE_REQUESTS].more = r.rates[SHARE_TOKENS].more = 0;
+        r.more = r.rates[LIMITS_REQUESTS].more = r.rates[LIMITS_TOKENS].more = 0;
         put_arguments(&a, s, &r);
     }
     pthread_mutex_unlock(&t->lock);

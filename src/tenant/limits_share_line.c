@@ -127,7 +127,7 @@ void limits_line_judge(struct limits_tenant *t, uint64_t arrivals, uint64_t now_
 
 void limits_line_give_up(struct limits_tenant *t, uint64_t now_us) {
     struct limits_share *s = t->share;
-    s->retry_us = now_us + SHARE_RETRY_US;
+    s->retry_us = now_us + LIMITS_RETRY_US;
     limits_share_leave(t, now_us);
     limits_hand_over(t);
     limits_line_judge(t, UINT64_MAX, now_us);
@@ -162,14 +162,15 @@ void limits_share_look(struct limits_tenant *t, uint64_t now_us) {
 
 // ------------------------------------------------------------------- what is due
 
-static bool is_due_of_rate(const struct limits_tenant *t, enum share_kind kind, uint64_t now_us) {
+static bool is_due_of_rate(const struct limits_tenant *t, enum limits_kind kind, uint64_t now_us) {
     const struct limits_share *s = t->share;
-    const struct share_rate *r = &s->rates[kind];
+    const struct limits_rate *r = &s->rates[kind];
     uint64_t since_us = now_us - s->asked_us;
-    if (r->charged != r->charged_known && since_us >= SHARE_REPORT_US)
+    if (r->charged != r->charged_known && since_us >= LIMITS_REPORT_US)
         return true;
     // Nearly used up, and the store may have more.
-    return since_us >= SHARE_PREFETCH_US && limits_share_recent(&s->starts, now_us) >= SHARE_BUSY &&
+    return since_us >= LIMITS_PREFETCH_US &&
+           limits_share_recent(&s->starts, now_us) >= LIMITS_BUSY &&
            r->credit < limits_share_recent(&r->used, now_us) / 2;
 }
 
@@ -189,6 +190,6 @@ bool limits_share_is_due(struct limits_tenant *t, uint64_t now_us) {
         return false;
     if (s->first != NULL || s->alone || (s->called && (s->have > 0 || t->queue.count > 0)))
         return true;
-    return is_due_of_rate(t, SHARE_REQUESTS, now_us) || is_due_of_rate(t, SHARE_TOKENS, now_us) ||
+    return is_due_of_rate(t, LIMITS_REQUESTS, now_us) || is_due_of_rate(t, LIMITS_TOKENS, now_us) ||
            is_due_of_places(t, now_us) || limits_share_has_idle(t, now_us);
 }

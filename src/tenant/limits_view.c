@@ -11,9 +11,9 @@ static struct limits_rate_view rate_view(struct rate *r, int64_t limit, uint64_t
 }
 
 // On its own an instance shows what it goes by; the figure is what the file says.
-static struct limits_rate_view rate_of(struct limits_tenant *t, enum share_kind kind,
+static struct limits_rate_view rate_of(struct limits_tenant *t, enum limits_kind kind,
                                        uint64_t now_us) {
-    bool requests = kind == SHARE_REQUESTS;
+    bool requests = kind == LIMITS_REQUESTS;
     int64_t figure = requests ? t->figures.requests_per_minute : t->figures.tokens_per_minute;
     struct limits_share *s = t->share;
     if (s == NULL || !s->alone || figure <= 0)
@@ -29,8 +29,8 @@ static void view_tenant(struct limits_tenant *t, struct limits_view *out) {
     pthread_mutex_lock(&t->lock);
     const struct config_limits *f = &t->figures;
     *out = (struct limits_view){.name = t->name,
-                                .requests = rate_of(t, SHARE_REQUESTS, now_us),
-                                .tokens = rate_of(t, SHARE_TOKENS, now_us),
+                                .requests = rate_of(t, LIMITS_REQUESTS, now_us),
+                                .tokens = rate_of(t, LIMITS_TOKENS, now_us),
                                 .concurrency = f->concurrency > 0 ? f->concurrency : CONFIG_UNSET,
                                 .running = t->running,
                                 .queue = f->queue > 0 ? f->queue : 0,

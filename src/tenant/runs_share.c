@@ -51,7 +51,7 @@ static void put_key(struct call *c, const struct run_state *s) {
 
 static void put_number(struct call *c, int64_t n) {
     size_t at = c->call.arg_count++;
-    c->args[at] = store_number(c->numbers[at], n < RUN_FIGURE_MAX ? n : RUN_FIGURE_MAX);
+    c->args[at] = store_number(c->numbers[at], n < NUMBERS_MAX ? n : NUMBERS_MAX);
 }
 
 // What may have been granted and is not counted yet: the newest by their numbers. What

@@ -2,10 +2,7 @@
 #ifndef FARTHING_TENANT_RUNS_SHARE_ANSWER_H
 #define FARTHING_TENANT_RUNS_SHARE_ANSWER_H
 
-#include "farthing/base.h"
-
-// Whole numbers of Lua are exact up to 2^53.
-#define RUN_FIGURE_MAX (INT64_C(1) << 52)
+#include "numbers.h"
 
 // What other instances took of a run.
 struct run_others {

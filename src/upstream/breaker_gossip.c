@@ -73,11 +73,10 @@ static bool may_be_told(const struct breaker *b, bool all) {
 }
 
 bool breakers_tell(struct breakers *b, struct buffer *out, size_t room, bool all, int64_t now_ms) {
-    size_t start = out->len, empty;
+    size_t start = out->len;
     struct json_writer w;
     json_write_start(&w, out);
     json_array_begin(&w);
-    empty = out->len;
     for (struct named *n = names_first(&b->names); n != NULL; n = n->next) {
         struct breaker *each = breaker_of(n);
         if (!may_be_told(each, all))
@@ -88,12 +87,7 @@ bool breakers_tell(struct breakers *b, struct buffer *out, size_t room, bool all
         put_row(&w, each, all, now_ms);
         pthread_mutex_unlock(&each->lock);
     }
-    bool said = out->len > empty;
-    if (said)
-        json_array_end(&w);
-    else
-        out->len = start;
-    return said;
+    return json_array_end_or_drop(&w, start);
 }
 
 // -------------------------------------------------------------------- hearing

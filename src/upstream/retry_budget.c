@@ -242,11 +242,10 @@ static void put_row(struct json_writer *w, struct retry_budget *b) {
 }
 
 bool retry_budgets_tell(struct retry_budgets *b, struct buffer *out, size_t room, int64_t now_ms) {
-    size_t start = out->len, empty;
+    size_t start = out->len;
     struct json_writer w;
     json_write_start(&w, out);
     json_array_begin(&w);
-    empty = out->len;
     for (struct named *n = names_first(&b->names); n != NULL; n = n->next) {
         struct retry_budget *each = budget_of(n);
         if (n->name.len > BREAKER_NAME_MAX)
@@ -259,12 +258,7 @@ bool retry_budgets_tell(struct retry_budgets *b, struct buffer *out, size_t room
             put_row(&w, each);
         pthread_mutex_unlock(&each->lock);
     }
-    bool said = out->len > empty;
-    if (said)
-        json_array_end(&w);
-    else
-        out->len = start;
-    return said;
+    return json_array_end_or_drop(&w, start);
 }
 
 static int64_t within(int64_t value, int64_t low, int64_t high) {

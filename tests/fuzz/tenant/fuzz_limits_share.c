@@ -12,37 +12,37 @@ static void check(bool so) {
         abort();
 }
 
-static void check_figures(const struct share_answer *a) {
-    for (enum share_kind k = 0; k < SHARE_KINDS; k++) {
-        check(a->rates[k].debt >= 0 && a->rates[k].debt <= SHARE_UNITS_MAX);
+static void check_figures(const struct limits_answer *a) {
+    for (enum limits_kind k = 0; k < LIMITS_KINDS; k++) {
+        check(a->rates[k].debt >= 0 && a->rates[k].debt <= NUMBERS_MAX);
         check(a->rates[k].paid >= 0 && a->rates[k].paid < RATE_UNIT);
-        check(a->rates[k].granted >= 0 && a->rates[k].granted <= SHARE_UNITS_MAX);
+        check(a->rates[k].granted >= 0 && a->rates[k].granted <= NUMBERS_MAX);
     }
-    check(a->places >= 0 && a->places <= SHARE_PLACES_MAX && a->waiting >= 0);
+    check(a->places >= 0 && a->places <= LIMITS_PLACES_MAX && a->waiting >= 0);
     check(a->yield >= 0 && a->yield <= a->places);
 }
 
-static void check_read_again(const struct share_answer *a) {
+static void check_read_again(const struct limits_answer *a) {
     struct buffer text = {0};
-    struct share_answer again;
-    for (enum share_kind k = 0; k < SHARE_KINDS; k++)
+    struct limits_answer again;
+    for (enum limits_kind k = 0; k < LIMITS_KINDS; k++)
         buffer_printf(&text, "%lld %lld %lld ", (long long)a->rates[k].debt,
                       (long long)a->rates[k].paid, (long long)a->rates[k].granted);
     buffer_printf(&text, "%lld %lld %lld", (long long)a->places, (long long)a->yield,
                   (long long)a->waiting);
     check(limits_share_answer_parse(buffer_slice(&text), &again));
     check(again.places == a->places && again.yield == a->yield && again.waiting == a->waiting &&
-          again.rates[SHARE_TOKENS].granted == a->rates[SHARE_TOKENS].granted);
+          again.rates[LIMITS_TOKENS].granted == a->rates[LIMITS_TOKENS].granted);
     buffer_free(&text);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    struct share_answer a;
+    struct limits_answer a;
     struct run_others others;
     if (run_others_parse(slice_make(data, size), &others))
-        check(others.steps >= 0 && others.tokens <= RUN_FIGURE_MAX && others.granted <= 1);
+        check(others.steps >= 0 && others.tokens <= NUMBERS_MAX && others.granted <= 1);
     if (!limits_share_answer_parse(slice_make(data, size), &a))
         return 0;
     check_figures(&a);

@@ -119,6 +119,28 @@ static void a_slice_is_split(void **state) {
     assert_false(slice_split(&none, ',', &part));
 }
 
+static void numbers_and_bytes_are_taken_from_the_front(void **state) {
+    (void)state;
+    struct slice rest = SLICE("12 -7\nabcd"), part;
+    uint64_t u = 0;
+    int64_t i = 0;
+    assert_true(slice_split_u64(&rest, ' ', &u));
+    assert_int_equal(u, 12);
+    assert_true(slice_split_i64(&rest, '\n', &i));
+    assert_int_equal(i, -7);
+    assert_false(slice_take(&rest, 5, &part));
+    assert_false(slice_take(&rest, UINT64_MAX, &part));
+    assert_text(rest, "abcd");
+    assert_true(slice_take(&rest, 3, &part));
+    assert_text(part, "abc");
+    assert_false(slice_split_i64(&rest, ' ', &i)); // "d"
+    assert_false(slice_split_u64(&rest, ' ', &u)); // nothing any more
+    rest = SLICE(" 1");
+    assert_false(slice_split_u64(&rest, ' ', &u)); // an empty part
+    assert_true(slice_split_u64(&rest, ' ', &u));
+    assert_int_equal(u, 1);
+}
+
 static void whole_numbers_are_read(void **state) {
     (void)state;
     static const struct {
@@ -296,6 +318,7 @@ int main(void) {
         cmocka_unit_test(bytes_are_found),
         cmocka_unit_test(a_slice_is_split),
         cmocka_unit_test(whole_numbers_are_read),
+        cmocka_unit_test(numbers_and_bytes_are_taken_from_the_front),
         cmocka_unit_test(a_copy_ends_with_nul),
         cmocka_unit_test(globs_match),
         cmocka_unit_test(a_hostile_glob_ends),

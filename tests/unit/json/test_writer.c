@@ -48,6 +48,23 @@ static void a_writer_appends(void **state) {
     buffer_free(&out);
 }
 
+static void an_empty_array_can_be_taken_back(void **state) {
+    (void)state;
+    struct buffer out = {0};
+    struct json_writer w;
+    buffer_append(&out, SLICE("a:"));
+    json_write_start(&w, &out);
+    json_array_begin(&w);
+    assert_false(json_array_end_or_drop(&w, 2));
+    assert_text(buffer_slice(&out), "a:");
+    json_write_start(&w, &out);
+    json_array_begin(&w);
+    json_put_null(&w);
+    assert_true(json_array_end_or_drop(&w, 2));
+    assert_text(buffer_slice(&out), "a:[null]");
+    buffer_free(&out);
+}
+
 static void levels_nest_up_to_63(void **state) {
     struct bench *b = *state;
     struct buffer out = {0};
@@ -119,6 +136,7 @@ static void quoted_bytes_parse(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         BENCH_TEST(a_document_is_written), BENCH_TEST(a_writer_appends),
+        cmocka_unit_test(an_empty_array_can_be_taken_back),
         BENCH_TEST(levels_nest_up_to_63),  BENCH_TEST(quotes_escape_what_must_be),
         BENCH_TEST(quoted_bytes_parse),
     };

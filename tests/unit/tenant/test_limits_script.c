@@ -31,8 +31,8 @@ static void put_time_in(void) {
 // An instance as the script sees it.
 struct caller {
     const char *id;
-    struct share_request r;
-    struct share_answer a;
+    struct limits_request r;
+    struct limits_answer a;
     int64_t granted; // as it knows
 };
 
@@ -63,7 +63,7 @@ static void put_arguments(struct buffer *b, size_t at[ARGUMENTS + 1], const stru
     n = put(b, at, n, (int64_t)c->r.number);
     n = put(b, at, n, TERM_MS);
     n = put(b, at, n, c->r.instances);
-    for (enum share_kind k = 0; k < SHARE_KINDS; k++) {
+    for (enum limits_kind k = 0; k < LIMITS_KINDS; k++) {
         const int64_t figures[] = {c->r.rates[k].limit, c->r.rates[k].granted,
                                    c->r.rates[k].charged_known, c->r.rates[k].debt,
                                    c->r.rates[k].need, c->r.rates[k].least,
@@ -80,7 +80,7 @@ static void put_arguments(struct buffer *b, size_t at[ARGUMENTS + 1], const stru
 }
 
 // False: a newer call came before.
-static bool run(struct caller *c, struct share_answer *out) {
+static bool run(struct caller *c, struct limits_answer *out) {
     struct buffer b = {0};
     size_t at[ARGUMENTS + 1];
     put_arguments(&b, at, c);
@@ -110,7 +110,7 @@ static void call(struct caller *c) {
     c->r.number++;
     c->r.instances = CALLERS;
     assert_true(run(c, &c->a));
-    for (enum share_kind k = 0; k < SHARE_KINDS; k++) {
+    for (enum limits_kind k = 0; k < LIMITS_KINDS; k++) {
         c->r.rates[k].granted = c->a.rates[k].granted;
         c->r.rates[k].charged_known = c->r.rates[k].charged;
         c->r.rates[k].need = c->r.rates[k].least = c->r.rates[k].more = 0;
@@ -120,24 +120,24 @@ static void call(struct caller *c) {
 // ------------------------------------------------------------------------- rates
 
 // Debt and what of the next unit is paid, as of one process.
-static void check_debt(struct rate *model, int64_t limit, const struct share_answer *a) {
+static void check_debt(struct rate *model, int64_t limit, const struct limits_answer *a) {
     rate_take(model, limit, 0, now_us);
     int64_t units = (int64_t)((model->debt + RATE_UNIT - 1) / RATE_UNIT);
-    assert_int_equal(a->rates[SHARE_REQUESTS].debt, units);
-    assert_int_equal(a->rates[SHARE_REQUESTS].paid, (int64_t)(units * RATE_UNIT - model->debt));
+    assert_int_equal(a->rates[LIMITS_REQUESTS].debt, units);
+    assert_int_equal(a->rates[LIMITS_REQUESTS].paid, (int64_t)(units * RATE_UNIT - model->debt));
 }
 
 static void ask_for(struct caller *c, int64_t need, int64_t more, int64_t charge) {
-    c->r.rates[SHARE_REQUESTS].need = need;
-    c->r.rates[SHARE_REQUESTS].least = need > 0 ? 1 + (int64_t)random_below((uint64_t)need) : 0;
-    c->r.rates[SHARE_REQUESTS].more = more;
-    c->r.rates[SHARE_REQUESTS].charged += charge;
+    c->r.rates[LIMITS_REQUESTS].need = need;
+    c->r.rates[LIMITS_REQUESTS].least = need > 0 ? 1 + (int64_t)random_below((uint64_t)need) : 0;
+    c->r.rates[LIMITS_REQUESTS].more = more;
+    c->r.rates[LIMITS_REQUESTS].charged += charge;
 }
 
 // What became of a call: as the model has it, and never more than there was.
 static void check_grant(struct rate *model, struct caller *c, int64_t known, int64_t charge,
                         int64_t limit) {
-    int64_t got = c->a.rates[SHARE_REQUESTS].granted - known;
+    int64_t got = c->a.rates[LIMITS_REQUESTS].granted - known;
     rate_take(model, limit, charge, now_us);
     assert_true(got >= 0);
     if (got > 0)
@@ -151,15 +151,15 @@ static void run_rate(int64_t limit, uint64_t pause_us) {
     struct rate model = {0};
     for (int step = 0; step < 150; step++) {
         struct caller *c = &callers[random_below(CALLERS)];
-        int64_t known = c->r.rates[SHARE_REQUESTS].granted;
+        int64_t known = c->r.rates[LIMITS_REQUESTS].granted;
         int64_t need = (int64_t)random_below((uint64_t)limit / 2 + 2), more = need / 2;
         int64_t charge = (int64_t)random_below(5) - 2;
         now_us += random_below(pause_us);
-        c->r.rates[SHARE_REQUESTS].limit = limit;
+        c->r.rates[LIMITS_REQUESTS].limit = limit;
         ask_for(c, need, more, charge);
         struct caller same = *c;
         call(c);
-        assert_true(c->a.rates[SHARE_REQUESTS].granted - known <= need + more);
+        assert_true(c->a.rates[LIMITS_REQUESTS].granted - known <= need + more);
         check_grant(&model, c, known, charge, limit);
         same.r.number = c->r.number; // once more, or late: nothing happens
         assert_false(run(&same, &same.a));
@@ -191,16 +191,16 @@ static void test_a_lost_answer_costs_nothing(void **state) {
     name = "{l:lost}:limit";
     now_us = START_US;
     struct caller c = {.id = "A"};
-    c.r.rates[SHARE_REQUESTS].limit = 100;
+    c.r.rates[LIMITS_REQUESTS].limit = 100;
     ask_for(&c, 30, 0, 0);
     c.r.number = 1;
-    struct share_answer lost;
+    struct limits_answer lost;
     assert_true(run(&c, &lost));
-    assert_int_equal(lost.rates[SHARE_REQUESTS].granted, 30);
+    assert_int_equal(lost.rates[LIMITS_REQUESTS].granted, 30);
     ask_for(&c, 40, 0, 0);
     call(&c);
-    assert_int_equal(c.a.rates[SHARE_REQUESTS].granted, 40);
-    assert_int_equal(c.a.rates[SHARE_REQUESTS].debt, 40);
+    assert_int_equal(c.a.rates[LIMITS_REQUESTS].granted, 40);
+    assert_int_equal(c.a.rates[LIMITS_REQUESTS].debt, 40);
 }
 
 // A server that knows nothing any more hears what the first to come knows.
@@ -210,20 +210,20 @@ static void test_a_server_that_forgot_is_told(void **state) {
     name = "{l:forgot}:limit";
     now_us = START_US;
     struct caller c = {.id = "A", .r.number = 50}, d = {.id = "B", .r.number = 70};
-    c.r.rates[SHARE_REQUESTS].limit = d.r.rates[SHARE_REQUESTS].limit = 100;
-    c.r.rates[SHARE_REQUESTS].granted = 5000;
-    c.r.rates[SHARE_REQUESTS].debt = 80;
-    c.r.rates[SHARE_REQUESTS].charged = c.r.rates[SHARE_REQUESTS].charged_known = -300;
+    c.r.rates[LIMITS_REQUESTS].limit = d.r.rates[LIMITS_REQUESTS].limit = 100;
+    c.r.rates[LIMITS_REQUESTS].granted = 5000;
+    c.r.rates[LIMITS_REQUESTS].debt = 80;
+    c.r.rates[LIMITS_REQUESTS].charged = c.r.rates[LIMITS_REQUESTS].charged_known = -300;
     ask_for(&c, 10, 0, 5);
     call(&c);
-    assert_int_equal(c.a.rates[SHARE_REQUESTS].debt, 95);
-    assert_int_equal(c.a.rates[SHARE_REQUESTS].granted, 5010);
-    d.r.rates[SHARE_REQUESTS].debt = 90;
+    assert_int_equal(c.a.rates[LIMITS_REQUESTS].debt, 95);
+    assert_int_equal(c.a.rates[LIMITS_REQUESTS].granted, 5010);
+    d.r.rates[LIMITS_REQUESTS].debt = 90;
     ask_for(&d, 10, 0, 0);
-    d.r.rates[SHARE_REQUESTS].least = 10;
+    d.r.rates[LIMITS_REQUESTS].least = 10;
     call(&d);
-    assert_int_equal(d.a.rates[SHARE_REQUESTS].debt, 95); // no room for all of it
-    assert_int_equal(d.a.rates[SHARE_REQUESTS].granted, 0);
+    assert_int_equal(d.a.rates[LIMITS_REQUESTS].debt, 95); // no room for all of it
+    assert_int_equal(d.a.rates[LIMITS_REQUESTS].granted, 0);
 }
 
 static void test_what_is_kept_besides_is_a_part_of_what_is_free(void **state) {
@@ -232,12 +232,12 @@ static void test_what_is_kept_besides_is_a_part_of_what_is_free(void **state) {
     name = "{l:besides}:limit";
     now_us = START_US;
     struct caller c = {.id = "A"};
-    c.r.rates[SHARE_TOKENS].limit = 1000;
-    c.r.rates[SHARE_TOKENS].need = c.r.rates[SHARE_TOKENS].least = 100;
-    c.r.rates[SHARE_TOKENS].more = 1000;
+    c.r.rates[LIMITS_TOKENS].limit = 1000;
+    c.r.rates[LIMITS_TOKENS].need = c.r.rates[LIMITS_TOKENS].least = 100;
+    c.r.rates[LIMITS_TOKENS].more = 1000;
     call(&c);
-    assert_int_equal(c.a.rates[SHARE_TOKENS].granted, 100 + 900 / (2 * CALLERS));
-    assert_int_equal(c.a.rates[SHARE_REQUESTS].debt, 0); // without a limit
+    assert_int_equal(c.a.rates[LIMITS_TOKENS].granted, 100 + 900 / (2 * CALLERS));
+    assert_int_equal(c.a.rates[LIMITS_REQUESTS].debt, 0); // without a limit
 }
 
 // ------------------------------------------------------------------------ places
@@ -360,7 +360,7 @@ static void test_never_more_than_there_are(void **state) {
             c->r.have = have[i];
             c->r.need = 4;
             c->r.instances = CALLERS;
-            struct share_answer lost;
+            struct limits_answer lost;
             if (random_below(2) == 0)
                 assert_true(run(c, &lost));
             continue;
@@ -400,7 +400,7 @@ static void test_nothing_is_kept_of_who_is_gone(void **state) {
     now_us = START_US;
     struct caller a = {.id = "A"}, b = {.id = "B"};
     char answer[64];
-    a.r.rates[SHARE_REQUESTS].limit = b.r.rates[SHARE_REQUESTS].limit = 10;
+    a.r.rates[LIMITS_REQUESTS].limit = b.r.rates[LIMITS_REQUESTS].limit = 10;
     ask_for(&a, 1, 0, 0);
     call(&a);
     now_us += 120001000;
@@ -420,10 +420,10 @@ static void test_damage_is_survived(void **state) {
     now_us = START_US;
     struct caller a = {.id = "A"};
     redis_server_order(&servers->redis, "HSET farthing:{l:damaged}:limit requests junk B x A -");
-    a.r.rates[SHARE_REQUESTS].limit = 10;
+    a.r.rates[LIMITS_REQUESTS].limit = 10;
     ask_for(&a, 4, 0, 0);
     places(&a, 2, 0, 1);
-    assert_int_equal(a.a.rates[SHARE_REQUESTS].granted, 4);
+    assert_int_equal(a.a.rates[LIMITS_REQUESTS].granted, 4);
     assert_int_equal(a.a.places, 1);
 }
 
@@ -440,11 +440,11 @@ static void test_what_is_no_answer(void **state) {
                                        "4503599627370497 2 3 4 5 6 7 7 9",
                                        "99999999999999999999 2 3 4 5 6 7 7 9",
                                        "1 2 3 4 5 6 1000000001 7 9"};
-    struct share_answer a;
+    struct limits_answer a;
     for (size_t i = 0; i < FARTHING_COUNT(rows); i++)
         assert_false(limits_share_answer_parse(slice_of(rows[i]), &a));
     assert_true(limits_share_answer_parse(SLICE("1 2 3 4 5 6 7 7 9"), &a));
-    assert_int_equal(a.rates[SHARE_TOKENS].granted, 6);
+    assert_int_equal(a.rates[LIMITS_TOKENS].granted, 6);
     assert_int_equal(a.waiting, 9);
 }
 

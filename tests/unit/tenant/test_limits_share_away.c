@@ -97,8 +97,8 @@ static bool is_together(struct servers *s, void *arg) {
     (void)arg;
     for (unsigned i = 0; i < s->count; i++) {
         const struct limits_share *share = name_at(&s->instances[i])->share;
-        if (share->alone || share->rates[SHARE_REQUESTS].charged !=
-                                share->rates[SHARE_REQUESTS].charged_known)
+        if (share->alone || share->rates[LIMITS_REQUESTS].charged !=
+                                share->rates[LIMITS_REQUESTS].charged_known)
             return false;
     }
     return true;
