@@ -29,10 +29,11 @@ void budget_share_put_window(struct buffer *out, const struct share_window *w) {
     put(out, w->said.open);
 }
 
-// Only what stands between the first braces says where a key lies.
+// Only what stands between the first braces says where a key lies; and where a name ends
+// and a value begins is told by the colon.
 static void put_name(struct buffer *out, struct slice name) {
     for (size_t i = 0; i < name.len; i++)
-        if (name.ptr[i] == '{' || name.ptr[i] == '}' || name.ptr[i] == '%')
+        if (memchr("{}%:", name.ptr[i], 4) != NULL)
             buffer_printf(out, "%%%02x", (unsigned)name.ptr[i]);
         else
             buffer_append_char(out, name.ptr[i]);

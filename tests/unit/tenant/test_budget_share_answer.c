@@ -82,19 +82,20 @@ static void test_a_window_is_said(void **state) {
     buffer_free(&text);
 }
 
-// Where a key lies is said by what stands between the first braces.
+// Where a key lies is said by what stands between the first braces; and "d" of value "e:f"
+// is not "d:e" of value "f".
 static void test_keys(void **state) {
     (void)state;
     struct budget_tenant t = {.name = SLICE("a{b}%c")};
-    struct budget b = {.tenant = &t, .name = SLICE("d}"), .per = CONFIG_PER_USER};
-    struct budget_counter c = {.budget = &b, .value = SLICE("{v}")};
+    struct budget b = {.tenant = &t, .name = SLICE("d}:e"), .per = CONFIG_PER_USER};
+    struct budget_counter c = {.budget = &b, .value = SLICE("{v}:f")};
     struct buffer text = {0};
     budget_share_put_key(&text, &c);
-    assert_true(slice_equal(buffer_slice(&text), SLICE("{t:a%7bb%7d%25c}:budget:user:d%7d")));
+    assert_true(slice_equal(buffer_slice(&text), SLICE("{t:a%7bb%7d%25c}:budget:user:d%7d%3ae")));
     buffer_clear(&text);
     b.by_value = table_new();
     budget_share_put_key(&text, &c);
-    assert_true(slice_equal(buffer_slice(&text), SLICE("{t:a%7bb%7d%25c}:budget:user:d%7d:{v}")));
+    assert_true(slice_equal(buffer_slice(&text), SLICE("{t:a%7bb%7d%25c}:budget:user:d%7d%3ae:{v}:f")));
     table_free(b.by_value);
     buffer_free(&text);
 }
