@@ -3,6 +3,7 @@ import shutil
 
 import pytest
 
+import gates
 import harness
 import redis_servers
 
@@ -74,6 +75,13 @@ def counted(provider):
 
     provider.answer = answer
     return provider
+
+
+@pytest.fixture
+def gate(provider):
+    g = gates.Gate(provider)
+    yield g
+    g.release()
 
 
 @pytest.fixture

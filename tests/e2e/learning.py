@@ -1,15 +1,13 @@
 """farthingctl train, classify, eval on files: what their tests share."""
 import json
 import random
-import subprocess
 
-from harness import FARTHINGCTL
+from ctl import ctl as ctl_of
 
 
-def ctl(*words, stdin=None):
-    # No proxy is asked, whatever stands there.
-    return subprocess.run([FARTHINGCTL, "--admin", "127.0.0.1:1", *map(str, words)], text=True,
-                          capture_output=True, timeout=250, input=stdin)
+def ctl(*words, **more):
+    """No proxy is asked, whatever stands there."""
+    return ctl_of(None, *words, **more)
 
 
 def ctl_ok(*words, **more):

@@ -10,6 +10,7 @@ import urllib.request
 
 import pytest
 
+from ctl import ctl, ctl_json, ctl_ok
 from harness import FARTHINGCTL, chat, chat_answer, eventually, question, read_all, reply, send, tenant
 
 BUDGETS = ('budget "daily" { amount = "0.01 usd" window = "1d" }\n'
@@ -23,22 +24,6 @@ def digest(name):
 
 def key(name, **headers):
     return {"Authorization": f"Bearer key-of-{name}", **headers}
-
-
-def ctl(f, *words, stdin=None, env=None):
-    address = f.admin.removeprefix("http://") if f else "127.0.0.1:1"
-    return subprocess.run([FARTHINGCTL, "--admin", address, *words], capture_output=True, text=True,
-                          timeout=30, input=stdin, env=env)
-
-
-def ctl_ok(f, *words, **more):
-    done = ctl(f, *words, **more)
-    assert done.returncode == 0 and done.stderr == "", done.stderr
-    return done.stdout
-
-
-def ctl_json(f, *words):
-    return json.loads(ctl_ok(f, *words, "--json"))
 
 
 def budget(f, name="daily", value=None, of="a"):

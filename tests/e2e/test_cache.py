@@ -1,29 +1,10 @@
 """The exact cache: what is one request, what is kept, for whom, and for how long."""
 import hashlib
-import itertools
 import json
 
 import pytest
 
-from harness import (chat, chat_events, chunk, eventually, question, reply, stream_answer,
-                     wants_usage)
-
-
-@pytest.fixture
-def counted(provider):
-    """Each purchase gives another answer, so that a kept one can be told."""
-    numbers = itertools.count(1)
-
-    def answer(request, connection):
-        text = f"answer {next(numbers)}"
-        if request.json.get("stream"):
-            words = [w + " " for w in text.split()]
-            stream_answer(chat_events(words, wants_usage(request)))(request, connection)
-        else:
-            reply(connection, body=chat(text))
-
-    provider.answer = answer
-    return provider
+from harness import chat, chat_events, chunk, eventually, question, reply, stream_answer
 
 
 def said(answer):

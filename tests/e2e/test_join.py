@@ -1,86 +1,22 @@
 """Single flight: identical requests that are under way at once are one purchase."""
 import json
-import threading
 import time
-import urllib.request
 
 import pytest
 
-from harness import (chat, chat_events, eventually, hang_up, http_request, question, read_all, read_until,
-                     reply, stream_answer, unchunk, wants_usage)
-
-CLOSE = "Connection: close\r\n"
-
-
-class Gate:
-    """A provider that begins to answer when it is told to, and goes on when it is."""
-
-    def __init__(self, provider):
-        self.begin, self.go_on = threading.Event(), threading.Event()
-        self.provider = provider
-        self.answers = []  # for the n-th purchase; the last serves the rest
-        provider.answer = self.answer
-
-    def answer(self, request, connection):
-        n = len(self.provider.requests)
-        assert self.begin.wait(20)
-        if self.answers:
-            self.answers[min(n, len(self.answers)) - 1](request, connection)
-        elif request.json.get("stream"):
-            events = chat_events(include_usage=wants_usage(request))
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + b"".join(events[:2]))
-            assert self.go_on.wait(20)
-            connection.sendall(b"".join(events[2:]))
-            hang_up(connection)
-        else:
-            assert self.go_on.wait(20)
-            reply(connection, body=chat())
-
-    def release(self):
-        self.begin.set()
-        self.go_on.set()
-
-
-@pytest.fixture
-def gate(provider):
-    g = Gate(provider)
-    yield g
-    g.release()
-
-
-def ask(f, headers=CLOSE, **more):
-    connection = f.connect()
-    connection.sendall(http_request(question(**more), headers=headers))
-    return connection
+from gates import ask, following, parse
+from harness import chat, chat_events, eventually, hang_up, read_all, read_until, reply
 
 
 def inflight(f, count):
     eventually(lambda: f'farthing_inflight{{tenant="default"}} {count}\n' in f.metrics(), f"{count} in flight")
 
 
-def following(f, count):
-    """Waits until so many follow purchases of others."""
-    def figure():
-        with urllib.request.urlopen(f.admin + "/status") as answer:
-            return json.loads(answer.read())["shared_purchases"]["followers"]
-    eventually(lambda: figure() == count, f"{count} followers")
-
-
-def parse(raw):
-    head, _, body = raw.partition(b"\r\n\r\n")
-    lines = head.decode().split("\r\n")
-    headers = dict(line.lower().split(": ", 1) for line in lines[1:])
-    if headers.get("transfer-encoding") == "chunked":
-        body, whole = unchunk(body)
-        return int(lines[0].split()[1]), headers, body, whole
-    return int(lines[0].split()[1]), headers, body, True
-
-
 @pytest.mark.parametrize("workers", [1, 4])
 def test_identical_requests_are_bought_once(gate, start, workers):
     f = start(server=f"workers = {workers}")
-    connections = [ask(f, CLOSE + f"x-farthing-feature: f{i}\r\n") for i in range(12)]
-    following(f, 11)
+    connections = [ask(f, f"x-farthing-feature: f{i}\r\n") for i in range(12)]
+    following([f], 11)
     gate.release()
     answers = [parse(read_all(c)) for c in connections]
     assert {a[0] for a in answers} == {200} and len({a[2] for a in answers}) == 1
@@ -101,8 +37,8 @@ def test_identical_requests_are_bought_once(gate, start, workers):
 
 def test_other_requests_are_other_purchases(gate, farthing):
     connections = [ask(farthing, text="a"), ask(farthing, text="b"),
-                   ask(farthing, CLOSE + "x-farthing-cache: bypass\r\n", text="a"),
-                   ask(farthing, CLOSE + "x-farthing-cache: refresh\r\n", text="a"),
+                   ask(farthing, "x-farthing-cache: bypass\r\n", text="a"),
+                   ask(farthing, "x-farthing-cache: refresh\r\n", text="a"),
                    ask(farthing, text="a", temperature=1)]
     eventually(lambda: len(gate.provider.requests) == 5, "five purchases")
     gate.release()
@@ -114,11 +50,11 @@ def test_a_stream_is_followed_live_and_from_its_beginning(gate, start, workers):
     f = start(server=f"workers = {workers}")
     leader = ask(f, stream=True)
     gate.begin.set()
-    led = read_until(leader, b"Hello")
+    led = read_until(leader, b"answer")
     followers = [ask(f, stream=True) for _ in range(4)]
-    followed = [read_until(c, b"Hello") for c in followers]  # while the provider waits
+    followed = [read_until(c, b"answer") for c in followers]  # while the provider waits
     gate.go_on.set()
-    expected = b"".join(chat_events(include_usage=False))
+    expected = b"".join(chat_events(["answer ", "1 "], include_usage=False))
     assert parse(read_all(leader, led))[2:] == (expected, True)
     for connection, received in zip(followers, followed):
         status, headers, body, whole = parse(read_all(connection, received))
@@ -141,11 +77,11 @@ def test_streams_and_whole_answers_mix(gate, farthing):
         eventually(lambda: len(gate.provider.requests) == before + 1, "the purchase")
         connections += [ask(farthing, text=text), ask(farthing, text=text, stream=True),
                         ask(farthing, text=text, stream=True, **usage)]
-        following(farthing, 3)
+        following([farthing], 3)
         gate.release()
         answers = [parse(read_all(c)) for c in connections]
         assert [a[0] for a in answers] == [200] * 4 and all(a[3] for a in answers)
-        assert json.loads(answers[1][2])["choices"][0]["message"]["content"] == "Hello there."
+        assert json.loads(answers[1][2])["choices"][0]["message"]["content"].strip() == f"answer {before + 1}"
         for at, has_usage in ((2, False), (3, True)):
             assert answers[at][2].endswith(b"data: [DONE]\n\n")
             assert (b'"completion_tokens"' in answers[at][2]) == has_usage
@@ -156,11 +92,11 @@ def test_a_leader_whose_client_left_goes_on_for_its_followers(gate, farthing):
     leader = ask(farthing)
     eventually(lambda: gate.provider.requests, "the purchase")
     followers = [ask(farthing) for _ in range(2)]
-    following(farthing, 2)
+    following([farthing], 2)
     leader.close()
     time.sleep(0.05)  # it would be cancelled by then
     followers.append(ask(farthing))
-    following(farthing, 3)
+    following([farthing], 3)
     gate.release()
     assert [parse(read_all(c))[0] for c in followers] == [200] * 3
     assert len(gate.provider.requests) == 1
@@ -171,7 +107,7 @@ def test_when_all_have_left_it_is_cancelled(gate, farthing):
     connections = [ask(farthing)]
     eventually(lambda: gate.provider.requests, "the purchase")
     connections += [ask(farthing), ask(farthing)]
-    following(farthing, 2)
+    following([farthing], 2)
     for connection in connections:
         connection.close()
     rows = farthing.rows(3)
@@ -182,10 +118,10 @@ def test_when_all_have_left_it_is_cancelled(gate, farthing):
 def test_followers_leave_without_harm(gate, farthing):
     leader = ask(farthing, stream=True)
     gate.begin.set()
-    received = read_until(leader, b"Hello")
+    received = read_until(leader, b"answer")
     for i in range(3):
         follower = ask(farthing, stream=True)
-        read_until(follower, b"Hello")
+        read_until(follower, b"answer")
         follower.close()
     inflight(farthing, 1)
     gate.go_on.set()
@@ -199,7 +135,7 @@ def test_a_leader_that_fails_hands_over_to_one(gate, start):
     gate.answers = [lambda r, c: reply(c, 500, {"error": {"message": "bad luck"}}),
                     lambda r, c: reply(c, body=chat("second"))]
     connections = [ask(f) for _ in range(5)]
-    following(f, 4)
+    following([f], 4)
     gate.release()
     answers = [parse(read_all(c)) for c in connections]
     assert sorted(a[0] for a in answers) == [200] * 4 + [500]
@@ -210,7 +146,7 @@ def test_a_leader_that_fails_hands_over_to_one(gate, start):
 def test_what_is_wrong_with_the_request_is_told_to_all(gate, farthing):
     gate.answers = [lambda r, c: reply(c, 400, {"error": {"message": "no such thing", "code": "c"}})]
     connections = [ask(farthing) for _ in range(4)]
-    following(farthing, 3)
+    following([farthing], 3)
     gate.release()
     for connection in connections:
         status, _, body, _ = parse(read_all(connection))
@@ -278,7 +214,7 @@ def test_a_slow_follower_does_not_slow_the_others(gate, farthing):
 def test_the_end_of_the_process_ends_all(gate, start):
     f = start(server='drain_timeout = "100ms"')
     connections = [ask(f) for _ in range(3)]
-    following(f, 2)
+    following([f], 2)
     assert f.stop() == 0
     assert {(r["ended_by"], r["status"]) for r in f.rows(3)} == {("shutdown", 503)}
     assert all(read_all(c).startswith(b"HTTP/1.1 503 ") for c in connections)

@@ -1,36 +1,17 @@
 """The cache of one instance, purged by what answers belong to; and what is refused."""
 import json
-import subprocess
 import urllib.error
 import urllib.request
 
 import pytest
 
-from harness import FARTHINGCTL, WAIT, key, question, tenant
-
-SETUP = tenant("a") + tenant("b") + 'route "main" { match { features = {"chat"} } }\nroute "other" { }\n'
-BASE = {**key("a"), "x-farthing-feature": "chat", "x-farthing-prompt-version": "p1", "x-farthing-corpus-version": "c1"}
-
-
-def ctl(f, *words):
-    return subprocess.run([FARTHINGCTL, "--admin", f.admin.removeprefix("http://"), *words], capture_output=True,
-                          text=True, timeout=WAIT)
+from ctl import ctl, ctl_json, ctl_ok
+from harness import WAIT, key
+from purges import KINDS, SETUP, ask, has
 
 
 def purge(f, *words):
-    done = ctl(f, "cache", "purge", *words, "--json")
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-def ask(f, n, headers=()):
-    return f.post(body=question(seed=n), headers={**BASE, **dict(headers)})
-
-
-def has(f, n, headers=()):
-    answer = ask(f, n, {"x-farthing-cache": "only", **dict(headers)})
-    assert answer.status in (200, 504), answer.body
-    return answer.status == 200
+    return ctl_json(f, "cache", "purge", *words)
 
 
 def order(f, body):
@@ -43,13 +24,9 @@ def order(f, body):
         return error.code, json.loads(error.read())
 
 
-@pytest.mark.parametrize("kind, value, other", [
-    ("tenant", "a", key("b")),
-    ("feature", "chat", {"x-farthing-feature": "search"}),
-    ("prompt-version", "p1", {"x-farthing-prompt-version": "p2"}),
-    ("corpus-version", "c1", {"x-farthing-corpus-version": "c2"}),
-    ("route", "main", {"x-farthing-route": "other"})])
-def test_by_one_kind_and_a_restart_keeps_it(counted, start, kind, value, other):
+@pytest.mark.parametrize("kind", KINDS)
+def test_by_one_kind_and_a_restart_keeps_it(counted, start, kind):
+    value, other = KINDS[kind]
     f = start(extra=SETUP)
     ask(f, 1), ask(f, 2, other), ask(f, 3)
     assert purge(f, f"--{kind}", value)["saved"]
@@ -74,9 +51,9 @@ def test_by_key_and_by_all_that_is_said(counted, start):
     assert purge(f, "--reason", "all of it is old")["what"] == "everything"
     assert not has(f, 2) and not has(f, 4, key("b"))
     assert ask(f, 2).cache == "miss" and ask(f, 2).cache == "hit"
-    newest = json.loads(ctl(f, "audit", "--json").stdout)["audit"][0]
+    newest = ctl_json(f, "audit")["audit"][0]
     assert (newest["action"], newest["what"], newest["reason"]) == ("cache.purge", "everything", "all of it is old")
-    shown = ctl(f, "cache").stdout
+    shown = ctl_ok(f, "cache")
     assert "purge_marks      1\n" in shown and "last_purge       20" in shown
 
 

@@ -2,16 +2,16 @@
 Redis refuses nothing, and it may do no more than that."""
 import pathlib
 import re
-import subprocess
 
 import pytest
 
-from harness import (FARTHINGCTL, PRICED, WAIT, ask_anew, budget, chat_answer, eventually, key, key_text, question,
-                     read_all, read_until, reply, send, tenant)
+from ctl import ctl_ok
+from gates import Gate, following, parse, words_of
+from gates import ask as ask_flight
+from harness import (PRICED, ask_anew, budget, chat_answer, eventually, key, key_text, question, read_all,
+                     read_until, reply, send, tenant)
 from redis_servers import Tls, free_ports, is_up, needs_redis
 from test_limits import queued
-from test_redis_flight import Gate, following, parse, words_of
-from test_redis_flight import ask as ask_flight
 
 pytestmark = needs_redis
 
@@ -24,11 +24,6 @@ OF_VALUES = {"getrange", "set", "unlink"}  # what is sent as it is; the rest is 
 def user():
     """The words of the page's order."""
     return re.search(r"```\n(ACL SETUSER farthing .*?)\n```", PAGE.read_text(), re.S).group(1).split()
-
-
-def ctl(f, *words, stdin=None):
-    subprocess.run([FARTHINGCTL, "--admin", f.admin.removeprefix("http://"), *words], input=stdin, text=True,
-                   check=True, timeout=WAIT, stdout=subprocess.DEVNULL)
 
 
 @pytest.fixture
@@ -112,10 +107,10 @@ def test_money(fleet, provider):
     who = {"x-farthing-user": "u"}
     assert [ask_anew(f, headers=who).status for f in (one, two)] == [200, 200]
     assert ask_anew(one, tokens=1000, headers=who).code == "budget_exceeded"
-    ctl(two, "budgets", "top-up", "a", "daily", "1", "usd")
+    ctl_ok(two, "budgets", "top-up", "a", "daily", "1", "usd")
     eventually(lambda: ask_anew(one, tokens=1000, headers=who).status == 200, "the top-up")
     for what in ("freeze", "thaw", "reset"):
-        ctl(one, "budgets", what, "a", "daily")
+        ctl_ok(one, "budgets", what, "a", "daily")
     eventually(lambda: two.budget()["spent"] == 0, "the reset")
 
 
@@ -142,14 +137,14 @@ def test_what_operators_order(fleet, provider):
     one, two = fleet(tenant("a") + tenant("b"))
     chat_headers = {**key("a"), "x-farthing-feature": "chat"}
     assert one.post(headers=chat_headers).cache == "miss"
-    ctl(two, "cache", "purge", "--feature", "chat")
+    ctl_ok(two, "cache", "purge", "--feature", "chat")
     eventually(lambda: one.get("/cache")["purge_marks"] == 1, "the purge")
     assert one.post(headers={**chat_headers, "x-farthing-cache": "only"}).status == 504
-    ctl(one, "cache", "purge")
-    ctl(one, "keys", "block", "--stdin", stdin=key_text("a"))
+    ctl_ok(one, "cache", "purge")
+    ctl_ok(one, "keys", "block", "--stdin", stdin=key_text("a"))
     eventually(lambda: two.post(headers=key("a")).status == 401, "the block")
     assert two.post(headers=key("b")).status == 200
-    ctl(two, "keys", "block", "--tenant", "b")
+    ctl_ok(two, "keys", "block", "--tenant", "b")
     eventually(lambda: one.post(headers=key("b")).status == 401, "the other")
 
 

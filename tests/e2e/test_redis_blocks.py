@@ -1,8 +1,7 @@
 """Several instances and one Redis: a key that an operator blocks at one is blocked at all."""
-import json
-import subprocess
 
-from harness import FARTHINGCTL, WAIT, eventually, key, key_text, tenant
+from ctl import ctl_json, ctl_ok
+from harness import eventually, key, key_text, tenant
 from redis_servers import RedisSentinels, is_up, needs_redis
 
 pytestmark = needs_redis
@@ -10,19 +9,12 @@ pytestmark = needs_redis
 SETUP = tenant("a", keys=2) + tenant("b")
 
 
-def ctl(f, *words, stdin=None):
-    done = subprocess.run([FARTHINGCTL, "--admin", f.admin.removeprefix("http://"), *words], input=stdin,
-                          capture_output=True, text=True, timeout=WAIT)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def block(f, name, n=0, how="block"):
-    ctl(f, "keys", how, "--stdin", "--reason", "leaked", stdin=key_text(name, n))
+    ctl_ok(f, "keys", how, "--stdin", "--reason", "leaked", stdin=key_text(name, n))
 
 
 def keys(f):
-    return json.loads(ctl(f, "keys", "--json"))["keys"]
+    return ctl_json(f, "keys")["keys"]
 
 
 def status(f, name, n=0):
@@ -55,11 +47,11 @@ def test_what_one_blocks_and_unblocks_is_so_at_all(provider, start, redis):
 def test_a_whole_tenant(provider, start, redis):
     redis.start()
     one, two = start(store=redis.store, extra=SETUP), start(store=redis.store, extra=SETUP)
-    ctl(one, "keys", "block", "--tenant", "a")
+    ctl_ok(one, "keys", "block", "--tenant", "a")
     becomes(401, two, "a")
     assert status(two, "a", 1) == 401 and status(two, "b") == 200
     assert keys(one) == keys(two)
-    ctl(two, "keys", "unblock", "--tenant", "a")
+    ctl_ok(two, "keys", "unblock", "--tenant", "a")
     becomes(200, one, "a", 1)
 
 

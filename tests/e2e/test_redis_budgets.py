@@ -4,13 +4,12 @@ import asyncio
 import json
 import os
 import random
-import subprocess
 import time
 from decimal import Decimal
 
-import pytest
 
-from harness import FARTHINGCTL, PRICED, WAIT, ask_anew, budget, cap_of, eventually, tenant
+from ctl import ctl_ok
+from harness import PRICED, ask_anew, budget, cap_of, eventually, tenant
 from redis_servers import is_up, needs_redis
 from storm import MODELS, PICO, FickleProvider, Storm
 
@@ -30,11 +29,9 @@ def fleet(start, redis, count=2, amount="0.01", more="", store="", **settings):
     return [start(store=f"{redis.store} {store}", **settings) for _ in range(count)]
 
 
-def ctl(f, what, *more):
-    """An order about the budget, as an operator gives it."""
-    address = f.admin.removeprefix("http://")
-    subprocess.run([FARTHINGCTL, "--admin", address, "budgets", what, "a", "daily", *more], check=True, timeout=WAIT,
-                   stdout=subprocess.DEVNULL)
+def order(f, what, *more):
+    """About the budget, as an operator gives it."""
+    ctl_ok(f, "budgets", what, "a", "daily", *more)
 
 
 def spent_everywhere(instances, spent, name="daily"):
@@ -83,15 +80,15 @@ def test_an_operator_s_word_reaches_all(start, redis):
     one, two = fleet(start, redis)
     assert ask_anew(two).status == 200
 
-    ctl(one, "freeze")
+    order(one, "freeze")
     eventually(lambda: two.budget()["frozen"], "the freeze")
     refused = ask_anew(two)
     assert refused.status == 429 and "frozen" in refused.json["error"]["message"]
-    ctl(two, "thaw")
-    ctl(two, "top-up", "0.5", "usd")
+    order(two, "thaw")
+    order(two, "top-up", "0.5", "usd")
     eventually(lambda: one.budget()["amount"] == Decimal("0.51"), "the top-up")
     assert ask_anew(one).status == 200
-    ctl(one, "reset")
+    order(one, "reset")
     spent_everywhere((one, two), 0)
 
 

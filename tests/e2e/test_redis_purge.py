@@ -1,42 +1,13 @@
 """Operators and several instances: what one purges is purged for all, and all say how Redis is."""
-import json
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 import urllib.request
 
-from harness import FARTHINGCTL, WAIT, eventually, key, question, tenant
+from ctl import ctl_json, ctl_ok
+from harness import WAIT, eventually, question
+from purges import BASE, KINDS, SETUP, ask, has
 from redis_servers import RedisCluster, RedisSentinels, is_up, needs_redis
 
 pytestmark = needs_redis
-
-SETUP = tenant("a") + tenant("b") + 'route "main" { match { features = {"chat"} } }\nroute "other" { }\n'
-BASE = {**key("a"), "x-farthing-feature": "chat", "x-farthing-prompt-version": "p1", "x-farthing-corpus-version": "c1"}
-# By each kind, what it purges; and what makes a request one of another tenant, feature, ...
-KINDS = {
-    "tenant": ("a", key("b")),
-    "feature": ("chat", {"x-farthing-feature": "search"}),
-    "prompt-version": ("p1", {"x-farthing-prompt-version": "p2"}),
-    "corpus-version": ("c1", {"x-farthing-corpus-version": "c2"}),
-    "route": ("main", {"x-farthing-route": "other"}),
-}
-
-
-def ctl(f, *words):
-    done = subprocess.run([FARTHINGCTL, "--admin", f.admin.removeprefix("http://"), *words], capture_output=True,
-                          text=True, timeout=WAIT)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def ask(f, n, headers=()):
-    return f.post(body=question(seed=n), headers={**BASE, **dict(headers)})
-
-
-def has(f, n, headers=()):
-    """Is it in the cache?"""
-    answer = ask(f, n, {"x-farthing-cache": "only", **dict(headers)})
-    assert answer.status in (200, 504), answer.body
-    return answer.status == 200
 
 
 def spread(one, two, n, headers=()):
@@ -62,7 +33,7 @@ def test_a_purge_by_each_kind_is_one_of_all(counted, start, redis):
     for n, (kind, (value, other)) in enumerate(KINDS.items()):
         spread(one, two, n)
         spread(one, two, n + 100, other)  # no other answer: features and routes share them
-        said = ctl(one, "cache", "purge", f"--{kind}", value)
+        said = ctl_ok(one, "cache", "purge", f"--{kind}", value)
         assert f"cache.purge {kind.replace('-', '_')} {value}" in said and "within a second" in said
         hears(two, n + 1)
         for f in (one, two):
@@ -79,17 +50,17 @@ def test_a_key_and_several_kinds_and_everything(counted, start, redis):
     answer = spread(one, two, 1)
     spread(one, two, 2)
     spread(one, two, 3, elsewhere)
-    ctl(two, "cache", "purge", "--key", answer.headers["x-farthing-cache-key"])
+    ctl_ok(two, "cache", "purge", "--key", answer.headers["x-farthing-cache-key"])
     hears(one, 1)
     assert not has(one, 1) and not has(two, 1) and has(one, 2) and has(two, 2)
-    ctl(two, "cache", "purge", "--feature", "search", "--corpus-version", "c1", "--reason", "wrong prices")
+    ctl_ok(two, "cache", "purge", "--feature", "search", "--corpus-version", "c1", "--reason", "wrong prices")
     hears(one, 2)
     for f in (one, two):
         assert has(f, 2) and not has(f, 3, elsewhere)
-    assert "everything" in ctl(one, "cache", "purge")
+    assert "everything" in ctl_ok(one, "cache", "purge")
     eventually(lambda: marks(two) == 1, "the purge of everything")
     assert not has(one, 2) and not has(two, 2)
-    assert "wrong prices" in ctl(two, "audit")
+    assert "wrong prices" in ctl_ok(two, "audit")
 
 
 def test_what_was_being_bought_is_purged_too(held, start, redis):
@@ -98,7 +69,7 @@ def test_what_was_being_bought_is_purged_too(held, start, redis):
     with ThreadPoolExecutor() as pool:
         buying = pool.submit(one.post, body=question("held"), headers=BASE)
         eventually(lambda: held.provider.requests, "the purchase")
-        ctl(two, "cache", "purge", "--corpus-version", "c1")
+        ctl_ok(two, "cache", "purge", "--corpus-version", "c1")
         hears(one, 1)
         held.go_on.set()
         assert buying.result(WAIT).cache == "miss"
@@ -113,7 +84,7 @@ def test_a_purge_without_redis_is_done_when_it_is_back(counted, start, redis):
     spread(one, two, 2, KINDS["feature"][1])
     redis.stop()
     eventually(lambda: not is_up(one) and not is_up(two), "the loss of redis")
-    assert "when the shared store is back" in ctl(one, "cache", "purge", "--feature", "chat")
+    assert "when the shared store is back" in ctl_ok(one, "cache", "purge", "--feature", "chat")
     assert not has(one, 1) and has(one, 2, KINDS["feature"][1])
     assert ask(one, 1).cache == "miss" and has(one, 1)  # asked for after it
     assert one.get("/cache")["purges_untold"] == 1 and has(two, 1)
@@ -129,7 +100,7 @@ def test_who_comes_later_knows_and_what_redis_lost_is_written_back(counted, star
     one, two = start(store=redis.store, extra=SETUP), start(store=redis.store, extra=SETUP)
     spread(one, two, 1)
     spread(one, two, 1, KINDS["tenant"][1])
-    ctl(one, "cache", "purge", "--tenant", "a")
+    ctl_ok(one, "cache", "purge", "--tenant", "a")
     hears(two, 1)
     assert redis.ask("DEL farthing:{cache}:purges").startswith(":1")
     eventually(lambda: redis.ask("EXISTS farthing:{cache}:purges").startswith(":1"), "the marks again")
@@ -148,7 +119,7 @@ def test_in_a_cluster_it_is_one_operation_too(counted, start):
         for n in range(4):  # on several masters
             spread(one, two, n)
             spread(one, two, n + 100, SEARCH)
-        ctl(one, "cache", "purge", "--feature", "chat")
+        ctl_ok(one, "cache", "purge", "--feature", "chat")
         hears(two, 1)
         for f in (one, two):
             assert not any(has(f, n) for n in range(4)) and all(has(f, n + 100, SEARCH) for n in range(4))
@@ -161,12 +132,12 @@ def test_a_failover_loses_no_purge(counted, start):
     try:
         one, two = start(store=sentinels.store, extra=SETUP), start(store=sentinels.store, extra=SETUP)
         spread(one, two, 1)
-        ctl(one, "cache", "purge", "--feature", "chat")
+        ctl_ok(one, "cache", "purge", "--feature", "chat")
         hears(two, 1)
         sentinels.nodes[0].stop()
         replica = sentinels.nodes[1]
         eventually(lambda: replica.role() == ["master"] and is_up(one) and is_up(two), "the failover")
-        ctl(two, "cache", "purge", "--tenant", "b")
+        ctl_ok(two, "cache", "purge", "--tenant", "b")
         hears(one, 2)
         eventually(lambda: replica.ask("ZCARD farthing:{cache}:purges").startswith(":2"), "both marks")
         three = start(store=sentinels.store, extra=SETUP)
@@ -196,8 +167,8 @@ def test_all_say_how_redis_is(counted, start, redis):
     away = (200, "ready\nthe shared store is away\n")  # or a balancer would take out all at once
     assert get(one.admin + "/readyz") == get(api + "/readyz") == away
     assert one.get("/status")["store"]["since"] > said["since"]
-    assert "on_store_failure" in ctl(one, "status")
+    assert "on_store_failure" in ctl_ok(one, "status")
     one.write_config(one.config.read_text().replace('budgets = "open"', 'limits = "closed"'))
     one.reload()
-    assert json.loads(ctl(one, "status", "--json"))["store"]["on_store_failure"] == {
+    assert ctl_json(one, "status")["store"]["on_store_failure"] == {
         "idempotency": "refuse", "budgets": "closed", "limits": "closed"}
