@@ -7,15 +7,19 @@ from harness import (WAIT, chat, chat_events, eventually, hang_up, http_request,
                      wants_usage)
 
 
+CLOSE = "Connection: close\r\n"
+
+
 class Gate:
-    """A provider that begins to answer when it is told to, and goes on when it is. Each answer is another."""
+    """A provider that begins to answer when it is told to, and goes on when it is."""
 
     def __init__(self, provider):
         self.begin, self.go_on = threading.Event(), threading.Event()
         self.provider = provider
         self.lock = threading.Lock()
         self.bought = 0
-        self.answers = []  # instead, for the n-th purchase; the last serves the rest
+        self.words = lambda n: ("Hello", " there", ".")  # of the n-th purchase
+        self.answers = []  # or the whole answers, to the n-th of its requests; the last serves the rest
         provider.answer = self.answer
 
     def answer(self, request, connection):
@@ -24,16 +28,17 @@ class Gate:
             n = self.bought
         assert self.begin.wait(2 * WAIT)
         if self.answers:
-            self.answers[min(n, len(self.answers)) - 1](request, connection)
+            at = min(len(self.provider.requests), len(self.answers)) - 1
+            self.answers[at](request, connection)
         elif request.json.get("stream"):
-            events = chat_events(["answer ", f"{n} "], wants_usage(request))
+            events = chat_events(self.words(n), wants_usage(request))
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + b"".join(events[:2]))
             assert self.go_on.wait(2 * WAIT)
             connection.sendall(b"".join(events[2:]))
             hang_up(connection)
         else:
             assert self.go_on.wait(2 * WAIT)
-            reply(connection, body=chat(f"answer {n}"))
+            reply(connection, body=chat("".join(self.words(n))))
 
     def refuse(self):
         self.answers = [lambda _, connection: reply(connection, 400, {"error": {"message": "no", "code": "c"}})]
@@ -45,7 +50,7 @@ class Gate:
 
 def ask(f, headers="", **more):
     connection = f.connect()
-    connection.sendall(http_request(question(**more), headers="Connection: close\r\n" + headers))
+    connection.sendall(http_request(question(**more), headers=CLOSE + headers))
     return connection
 
 

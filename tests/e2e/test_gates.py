@@ -5,10 +5,10 @@ from decimal import Decimal
 import openai
 import pytest
 
+from gates import CLOSE, following, parse
 from harness import (budget, chat, chunk, eventually, hang_up, http_request, key, question, read_all, reply,
                      stream_answer, tenant)
 from test_chain import (ONCE, ask, begin, counted, escalations, large, reasons, said, status)  # noqa: F401
-from test_join import CLOSE, following, parse
 
 LONG = "This is a whole answer, and it is long enough for whoever asked for it. "
 TOOLS = [{"type": "function", "function": {"name": "add", "parameters": {
@@ -283,7 +283,7 @@ def test_who_shares_a_bad_stream_gets_all_of_it(provider, large, begin, how):
         connections.append(f.connect())
         connections[-1].sendall(http_request(question(model="auto", stream=True), headers=CLOSE))
         eventually(lambda: provider.requests, "the purchase")
-    following(f, 1)
+    following([f], 1)
     go_on.set()
     for connection in connections:
         _, headers, body, whole = parse(read_all(connection))

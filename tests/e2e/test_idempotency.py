@@ -8,9 +8,9 @@ import subprocess
 import openai
 import pytest
 
+from gates import CLOSE, ask, parse
 from harness import (chat_answer, endpoint_answer, eventually, hang_up, http_request, key, question, read_all,
                      reply, tenant)
-from test_join import CLOSE, ask, gate, parse  # noqa: F401 (gate is a fixture)
 
 HOT = {"temperature": 1}
 USAGE = {"stream": True, "stream_options": {"include_usage": True}}
@@ -24,7 +24,7 @@ def named(name="k-1", **more):
 
 
 def lines(name="k-1"):
-    return CLOSE + f"Idempotency-Key: {name}\r\n"
+    return f"Idempotency-Key: {name}\r\n"
 
 
 def route(options):

@@ -4,11 +4,11 @@ import threading
 
 import pytest
 
+from gates import CLOSE, ask, following, parse
 from harness import (chat, chat_answer, chat_events, chunk, endpoint_answer, eventually, hang_up, http_request,
                      question, read_all, read_until, reply, stream_answer)
 from test_idempotency import (FORMS, HOT, NO_RETRY, client_noticed_gone, error, idle, is_replay, lines, named,
                               number, route)
-from test_join import ask, following, gate, parse  # noqa: F401 (gate is a fixture)
 
 
 # ----------------------------------------------------------------- while it runs
@@ -28,7 +28,7 @@ def test_the_second_attaches(gate, start, first, second, workers):
     connections.append(ask(f, lines(), **HOT, **FORMS[second]))
     if live:
         received[1] = read_until(connections[1], b"Hello")  # from its beginning, while the provider waits
-    following(f, 1)
+    following([f], 1)
     gate.go_on.set()
     answers = [parse(read_all(c, r)) for c, r in zip(connections, received)]
     for form, (status, _, body, whole) in zip((first, second), answers):
@@ -51,7 +51,7 @@ def test_twenty_at_once_are_one_purchase(gate, start):
     f = start(server="workers = 2")
     forms = list(FORMS.values())
     connections = [ask(f, lines(), **HOT, **forms[i % 3]) for i in range(20)]
-    following(f, 19)
+    following([f], 19)
     gate.release()
     assert {parse(read_all(c))[0] for c in connections} == {200}
     assert len(gate.provider.requests) == 1
@@ -83,7 +83,7 @@ def test_with_a_key_and_without_are_one_purchase_where_the_cache_shares(gate, fa
     connections = [ask(farthing)]
     eventually(lambda: gate.provider.requests, "the purchase")
     connections += [ask(farthing, lines("a")), ask(farthing, lines("b"), stream=True)]
-    following(farthing, 2)
+    following([farthing], 2)
     gate.release()
     assert {parse(read_all(c))[0] for c in connections} == {200} and len(gate.provider.requests) == 1
     rows = farthing.rows(3)
@@ -107,7 +107,7 @@ def test_who_takes_over_keeps_each_to_its_form(gate, start):
         eventually(lambda: gate.provider.requests, "the purchase")
         for form in (other, usage):
             connections.append(ask(f, lines(name), **{**HOT, **led}, **FORMS[form]))
-            following(f, len(connections) - 1)
+            following([f], len(connections) - 1)
         gate.begin.set()
         answers = [parse(read_all(c)) for c in connections]
         assert [a[0] for a in answers] == [500, 200, 200] and len(gate.provider.requests) == 2
@@ -120,12 +120,12 @@ def test_what_names_the_sender_is_given_back_to_him(gate, farthing, more):
     gate.answers = [lambda r, c: gate.go_on.wait(20) and reply(c, body={
         **endpoint_answer(r.target, (10, 3)), "metadata": {"order": "7"}, "user": "u1"})]
     body = {"model": "openai/gpt-4o-mini", "input": "hello", "metadata": {"order": "7"}, **more}
-    request = http_request(body, "/v1/responses", lines())
+    request = http_request(body, "/v1/responses", CLOSE + lines())
     connections = [farthing.connect() for _ in range(2)]
     connections[0].sendall(request)
     eventually(lambda: gate.provider.requests, "the purchase")
     connections[1].sendall(request)
-    following(farthing, 1)
+    following([farthing], 1)
     gate.release()
     bodies = [parse(read_all(c))[2] for c in connections]
     bodies.append(farthing.post("/responses", body, named()).body)
@@ -189,7 +189,7 @@ def test_on_client_gone_wait(gate, start):
     first.close()
     client_noticed_gone(f)
     second = ask(f, lines("a"), **HOT)  # comes back in time
-    following(f, 1)
+    following([f], 1)
     nobody = ask(f, lines("b"), **HOT)
     eventually(lambda: len(gate.provider.requests) == 2, "the other purchase")
     nobody.close()
@@ -225,7 +225,7 @@ def test_a_whole_stream_is_kept_though_its_provider_goes_on(gate, start):
 def test_those_who_wait_get_the_stored_error(gate, farthing):
     gate.answers = [error(400)]
     connections = [ask(farthing, lines(), **HOT, **form) for form in FORMS.values()]
-    following(farthing, 2)
+    following([farthing], 2)
     gate.release()
     assert {parse(read_all(c))[0] for c in connections} == {400} and len(gate.provider.requests) == 1
     assert farthing.post(body=question(**HOT), headers=named()).cache == "idempotent"
@@ -235,7 +235,7 @@ def test_one_of_those_who_wait_buys_when_the_first_failed(gate, start):
     f = start(provider=NO_RETRY)
     gate.answers = [error(500), lambda r, c: reply(c, body=chat("second"))]
     connections = [ask(f, lines(), **HOT) for _ in range(6)]
-    following(f, 5)
+    following([f], 5)
     gate.release()
     answers = [parse(read_all(c)) for c in connections]
     assert sorted(a[0] for a in answers) == [200] * 5 + [500] and len(gate.provider.requests) == 2
@@ -282,7 +282,7 @@ def test_a_stream_that_ends_early_and_says_so_is_whole_to_all(gate, farthing):
     gate.answers = [answer]
     gate.begin.set()
     request = http_request({"model": "openai/gpt-4o-mini", "input": "hello", "stream": True}, "/v1/responses",
-                           lines())
+                           CLOSE + lines())
     connections, received = [], []
     for _ in range(2):
         connections.append(farthing.connect())

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from ctl import ctl_ok
-from gates import Gate, following, parse, words_of
+from gates import following, parse, words_of
 from gates import ask as ask_flight
 from harness import (PRICED, ask_anew, budget, chat_answer, eventually, key, key_text, question, read_all,
                      read_until, reply, send, tenant)
@@ -84,22 +84,18 @@ def test_answers_and_keys(fleet, counted):
     assert two.post(body=question("another"), headers=headers).status == 422
 
 
-def test_one_purchase(fleet, provider):
+def test_one_purchase(fleet, gate):
     one, two = fleet()
-    gate = Gate(provider)
-    try:
-        gate.begin.set()
-        leader = ask_flight(one, stream=True)
-        led = read_until(leader, b"answer")
-        follower = ask_flight(two, stream=True)
-        followed = read_until(follower, b"answer")
-        keyed = [ask_flight(f, "Idempotency-Key: k\r\n", text="another") for f in (one, two)]
-        following([one, two], 4)
-        gate.go_on.set()
-        assert parse(read_all(leader, led))[2] == parse(read_all(follower, followed))[2]
-        assert len({words_of(parse(read_all(c))) for c in keyed}) == 1 and gate.bought == 2
-    finally:
-        gate.release()
+    gate.begin.set()
+    leader = ask_flight(one, stream=True)
+    led = read_until(leader, b"Hello")
+    follower = ask_flight(two, stream=True)
+    followed = read_until(follower, b"Hello")
+    keyed = [ask_flight(f, "Idempotency-Key: k\r\n", text="another") for f in (one, two)]
+    following([one, two], 4)
+    gate.go_on.set()
+    assert parse(read_all(leader, led))[2] == parse(read_all(follower, followed))[2]
+    assert {words_of(parse(read_all(c))) for c in keyed} == {"Hello there."} and gate.bought == 2
 
 
 def test_money(fleet, provider):

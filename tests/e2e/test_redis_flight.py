@@ -14,6 +14,13 @@ LEASE = 6  # seconds after which a purchase is anybody's whose owner is not hear
 
 
 @pytest.fixture
+def gate(gate):
+    """Each answer is another."""
+    gate.words = lambda n: ("answer", f" {n}")
+    return gate
+
+
+@pytest.fixture
 def fleet(start, redis):
     """So many instances over one Redis."""
     def begin(count, **options):

@@ -1,9 +1,9 @@
 """Instances with one Redis: what one finds out of a provider, the others know."""
 import pytest
 
+from ctl import ctl_ok
 from harness import Provider, eventually
 from redis_servers import needs_redis
-from test_admin import ctl_ok
 from test_breaker import FOREVER, breaker
 from test_chain import ask, begin, large, reasons, said, status  # noqa: F401
 

@@ -6,20 +6,20 @@ import threading
 import openai
 import pytest
 
+from gates import CLOSE, ask, following, parse
 from harness import (chat, chat_answer, chat_events, eventually, hang_up, http_request, key, question, read_all,
                      read_until, reply, tenant)
 from test_idempotency import (FORMS, HOT, NO_CACHE, NO_RETRY, client_noticed_gone, number, open_figures, route,
                               row_of)
 from test_idempotency_flight import read_long
-from test_join import CLOSE, ask, following, gate, parse  # noqa: F401 (gate is a fixture)
 
 
 def retry(count=1):
     return {"x-stainless-retry-count": str(count)}
 
 
-FIRST = CLOSE + "x-stainless-retry-count: 0\r\n"
-RETRY = CLOSE + "x-stainless-retry-count: 1\r\n"
+FIRST = "x-stainless-retry-count: 0\r\n"
+RETRY = "x-stainless-retry-count: 1\r\n"
 
 
 def other_spelling(**more):
@@ -30,7 +30,7 @@ def other_spelling(**more):
 
 def send(f, body, headers):
     connection = f.connect()
-    connection.sendall(http_request(body, headers=headers))
+    connection.sendall(http_request(body, headers=CLOSE + headers))
     return connection
 
 
@@ -56,7 +56,7 @@ def test_a_retry_attaches(gate, start, form, workers):
     connections.append(send(f, other_spelling(**HOT, **FORMS[form]), RETRY))
     if form == "stream":
         received[1] = read_until(connections[1], b"Hello")  # live, from its beginning
-    following(f, 1)
+    following([f], 1)
     gate.release()
     answers = [parse(read_all(c, r)) for c, r in zip(connections, received)]
     assert [(a[0], a[3]) for a in answers] == [(200, True)] * 2
@@ -75,7 +75,7 @@ def test_a_retry_in_another_form_attaches(gate, farthing, first, second):
     connections = [ask(farthing, FIRST, **HOT, **FORMS[first])]
     eventually(lambda: gate.provider.requests, "the purchase")
     connections.append(ask(farthing, RETRY, **HOT, **FORMS[second]))
-    following(farthing, 1)
+    following([farthing], 1)
     gate.release()
     bodies = [parse(read_all(c))[2] for c in connections]
     assert bodies[1].endswith(b"[DONE]\n\n") == (second != "whole")
@@ -86,8 +86,8 @@ def test_a_retry_in_another_form_attaches(gate, farthing, first, second):
 def test_retries_of_retries_attach_too(gate, farthing):
     connections = [ask(farthing, FIRST, **HOT)]
     eventually(lambda: gate.provider.requests, "the purchase")
-    connections += [ask(farthing, CLOSE + f"x-stainless-retry-count: {n}\r\n", **HOT) for n in (1, 2, 3)]
-    following(farthing, 3)
+    connections += [ask(farthing, f"x-stainless-retry-count: {n}\r\n", **HOT) for n in (1, 2, 3)]
+    following([farthing], 3)
     gate.release()
     assert {parse(read_all(c))[0] for c in connections} == {200} and len(gate.provider.requests) == 1
     assert sum("retry" in r["saved_usd"] for r in farthing.rows(4)) == 3
@@ -97,7 +97,7 @@ def test_a_retry_of_what_the_cache_shares(gate, farthing):
     connections = [ask(farthing, FIRST)]
     eventually(lambda: gate.provider.requests, "the purchase")
     connections += [ask(farthing, RETRY), ask(farthing, FIRST)]
-    following(farthing, 2)
+    following([farthing], 2)
     gate.release()
     assert {parse(read_all(c))[0] for c in connections} == {200} and len(gate.provider.requests) == 1
     assert sorted(list(r["saved_usd"]) for r in farthing.rows(3)) == [[], ["coalesce"], ["retry"]]
@@ -105,9 +105,9 @@ def test_a_retry_of_what_the_cache_shares(gate, farthing):
 
 NO_RETRIES = {  # of a first try at temperature 1: headers, body, route
     "a first try": (FIRST, {}, ""),
-    "no word of it": (CLOSE, {}, ""),
-    "no number": (CLOSE + "x-stainless-retry-count: one\r\n", {}, ""),
-    "below zero": (CLOSE + "x-stainless-retry-count: -1\r\n", {}, ""),
+    "no word of it": ("", {}, ""),
+    "no number": ("x-stainless-retry-count: one\r\n", {}, ""),
+    "below zero": ("x-stainless-retry-count: -1\r\n", {}, ""),
     "another body": (RETRY, {"text": "other"}, ""),
     "another temperature": (RETRY, {"temperature": 0.9}, ""),
     "bypass": (RETRY + "x-farthing-cache: bypass\r\n", {}, ""),
@@ -259,7 +259,7 @@ def test_a_retry_takes_over_from_a_first_that_fails(gate, start):
     connections = [ask(f, FIRST, **HOT)]
     eventually(lambda: gate.provider.requests, "the purchase")
     connections += [ask(f, RETRY, **HOT) for _ in range(3)]
-    following(f, 3)
+    following([f], 3)
     gate.release()
     answers = [parse(read_all(c)) for c in connections]
     assert [a[0] for a in answers] == [500, 200, 200, 200] and len(gate.provider.requests) == 2
@@ -310,7 +310,7 @@ def test_what_waits_for_a_retry_is_found(gate, start, policy, form):
     first.close()
     client_noticed_gone(f)
     second = ask(f, RETRY, **HOT, **FORMS[form])
-    following(f, 1)
+    following([f], 1)
     gate.release()
     status, headers, body, whole = parse(read_all(second))
     assert (status, headers["x-farthing-cache"], whole) == (200, "coalesced", True) and b"Hello" in body
@@ -327,7 +327,7 @@ def test_a_first_that_reserves_hands_over_when_its_client_leaves(gate, start):
 
     def ask_a(headers):
         connection = f.connect()
-        connection.sendall(http_request(question(max_tokens=9, **HOT), headers=headers)
+        connection.sendall(http_request(question(max_tokens=9, **HOT), headers=CLOSE + headers)
                            .replace(b"client-key", b"key-of-a"))
         return connection
 
@@ -336,7 +336,7 @@ def test_a_first_that_reserves_hands_over_when_its_client_leaves(gate, start):
         first = ask_a(FIRST)
         eventually(lambda: ("reserving", False) in open_figures(f), "the first that reserves")
         second = ask_a(RETRY)
-        following(f, 1)
+        following([f], 1)
         first.close()
         gate.release()
         assert parse(read_all(second))[0] == 200 and len(gate.provider.requests) == 1
@@ -359,7 +359,7 @@ def test_the_python_sdks_own_retry(gate, start, stream):
 
     thread = threading.Thread(target=create)
     thread.start()
-    following(f, 1)  # it tries again
+    following([f], 1)  # it tries again
     gate.release()
     thread.join()
     assert answers == ["Hello there."] and len(gate.provider.requests) == 1

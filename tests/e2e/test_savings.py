@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
+from ctl import ctl, ctl_ok
 from harness import chat, eventually, reply
-from test_admin import ctl, ctl_ok
 from test_chain import LARGE_COST, SMALL_COST, ask, begin, counted, large  # noqa: F401
 from test_classify import classifier
 
