@@ -101,7 +101,8 @@ struct attempt {
     int64_t deadline_ms;
 
     struct answer answer;
-    int64_t body_bytes;
+    size_t body_sent;   // of the request, as far as libcurl asked for it
+    int64_t body_bytes; // of the answer
     enum attempt_end end;
     const char *why; // in words, where the end is of our making
     char error[CURL_ERROR_SIZE];

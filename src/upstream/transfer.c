@@ -7,6 +7,9 @@
 enum {
     SPARE_HANDLES = 1024, // of a target
     READ_BUFFER = 16 * 1024,
+    // Shorter bodies libcurl can send with the head, in one go.
+    COPIED_BODY_MAX = 64 * 1024,
+    UPLOAD_BUFFER = 256 * 1024,
 };
 
 // ------------------------------------------------------------------- answers
@@ -60,6 +63,29 @@ static int on_before_request(void *arg, char *remote, char *local, int remote_po
     return attempt_is_live(arg) ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
 }
 
+// libcurl reads bodies at times of its own choosing, and one that was cancelled from
+// another's callback has none any more. So it gets a copy of a short one, and asks for
+// a long one here.
+static size_t on_body_wanted(char *out, size_t size, size_t count, void *arg) {
+    struct attempt *a = arg;
+    if (!attempt_is_live(a))
+        return CURL_READFUNC_ABORT;
+    size_t left = a->body.len - a->body_sent, room = size * count;
+    size_t n = left < room ? left : room;
+    memcpy(out, a->body.ptr + a->body_sent, n);
+    a->body_sent += n;
+    return n;
+}
+
+// A connection that was kept had gone: the request is sent again on another.
+static int on_body_rewound(void *arg, curl_off_t offset, int origin) {
+    struct attempt *a = arg;
+    if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > a->body.len)
+        return CURL_SEEKFUNC_FAIL;
+    a->body_sent = (size_t)offset;
+    return CURL_SEEKFUNC_OK;
+}
+
 // ------------------------------------------------------------------ handles
 
 static void set_constant_options(struct upstream *u, CURL *easy) {
@@ -88,6 +114,8 @@ static void set_constant_options(struct upstream *u, CURL *easy) {
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_before_request);
+    curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_body_wanted);
+    curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_body_rewound);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, watch_open);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, u);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, watch_close);
@@ -150,13 +178,22 @@ static bool has_body(const struct attempt *a) {
            slice_equal(a->method, SLICE("PUT")) || slice_equal(a->method, SLICE("PATCH"));
 }
 
+static void set_body(struct attempt *a, CURL *easy) {
+    curl_easy_setopt(easy, CURLOPT_POST, 1L);
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)a->body.len);
+    if (a->body.len < COPIED_BODY_MAX) {
+        curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, a->body.len > 0 ? a->body.ptr : "");
+        return;
+    }
+    curl_easy_setopt(easy, CURLOPT_READDATA, a);
+    curl_easy_setopt(easy, CURLOPT_SEEKDATA, a);
+    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BUFFER);
+}
+
 static void set_method(struct attempt *a, struct handle *h) {
     CURL *easy = h->easy;
-    if (has_body(a)) {
-        curl_easy_setopt(easy, CURLOPT_POST, 1L);
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, a->body.len > 0 ? a->body.ptr : "");
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)a->body.len);
-    }
+    if (has_body(a))
+        set_body(a, easy);
     if (slice_equal(a->method, SLICE("HEAD")))
         curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
     else if (h->number == 0)
@@ -224,8 +261,6 @@ static void set_options(struct attempt *a, struct handle *h) {
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
                      tls ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 0L); // see transfer_stop
-    if (a->body.len > 65536)
-        curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, 256L * 1024);
     if (tls)
         set_trust(a, h);
 }
@@ -263,9 +298,10 @@ void transfer_start(struct attempt *a) {
 }
 
 // What is not sent yet stays unsent: on_before_request sees to one that has not
-// begun, and one amid its body sends no more.
+// begun, and one amid its body sends no more. Both ways: where only one is paused
+// libcurl (7.88) has another try at both.
 void transfer_hush(struct attempt *a) {
-    curl_easy_pause(a->handle->easy, CURLPAUSE_SEND);
+    curl_easy_pause(a->handle->easy, CURLPAUSE_ALL);
 }
 
 void transfer_resume(struct attempt *a) {

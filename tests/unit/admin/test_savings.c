@@ -323,20 +323,25 @@ static void the_window_bounds_the_rows(void **state) {
     expect(s, "/savings?route=odd", "\"window_ms\":3600000,"); // its own
 }
 
-// As many more, a second younger than what is there, without their way through the ledger.
+// As many more, a second younger than what is there, without their way through the ledger;
+// in steps, for the store waits for another's lock only so long.
 static void insert_many(struct scene *s, int count) {
+    enum { STEP = 2000 };
     char path[128], sql[512];
     sqlite3 *db;
     snprintf(path, sizeof path, "%s/farthing.db", s->directory);
-    snprintf(sql, sizeof sql,
-             "INSERT INTO requests (ts, route, classifier_rule, attempts, retry_cost_usd) "
-             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) "
-             "SELECT '2026-11-21T04:47:26.123Z', 'support', 'short', '[]', '0' FROM n", count);
     ledger_flush(s->ledger);
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
     sqlite3_busy_timeout(db, 10000);
-    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
-        fail_msg("%s", sqlite3_errmsg(db));
+    for (; count > 0; count -= STEP) {
+        snprintf(sql, sizeof sql,
+                 "INSERT INTO requests (ts, route, classifier_rule, attempts, retry_cost_usd) "
+                 "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) "
+                 "SELECT '2026-11-21T04:47:26.123Z', 'support', 'short', '[]', '0' FROM n",
+                 count < STEP ? count : STEP);
+        if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
+            fail_msg("%s", sqlite3_errmsg(db));
+    }
     sqlite3_close(db);
 }
 

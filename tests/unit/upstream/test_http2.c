@@ -217,7 +217,8 @@ static void cancel_uploads(struct probe *p) {
     if (u->body == NULL || p->datas < 3)
         return;
     for (size_t i = 0; i < UPLOADS; i++)
-        probe_cancel(&u->probes[i]);
+        if (u->probes[i].attempt != NULL) // a short one may be over
+            probe_cancel(&u->probes[i]);
     free(u->body);
     u->body = NULL;
 }
@@ -226,16 +227,16 @@ static void cancel_uploads(struct probe *p) {
 // them is its own affair.
 static void test_body_is_not_read_after_cancel(void **state) {
     (void)state;
-    enum { SIZE = 8 << 20 };
     struct scene s;
     scene_open(&s);
-    for (int round = 0; round < 5; round++) {
-        struct uploads uploads = {.body = base_calloc(1, SIZE)};
+    for (int round = 0; round < 10; round++) {
+        size_t size = round % 2 == 0 ? 8 << 20 : 4096;
+        struct uploads uploads = {.body = base_calloc(1, size)};
         struct probe p = {.in_data = cancel_uploads, .arg = &uploads};
         for (size_t i = 0; i < UPLOADS; i++) {
             if (i == UPLOADS / 2)
                 start(&p, &s, "GET", "/large", SLICE_NONE);
-            start(&uploads.probes[i], &s, "POST", "/x", slice_make(uploads.body, SIZE));
+            start(&uploads.probes[i], &s, "POST", "/x", slice_make(uploads.body, size));
         }
         while (uploads.body != NULL)
             event_base_loop(s.loop, EVLOOP_ONCE);

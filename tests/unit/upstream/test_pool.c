@@ -128,6 +128,47 @@ static void test_stale_connections(void **state) {
     }
 }
 
+static void post(struct scene *s, struct server *server, struct slice body) {
+    struct upstream_target target = target_of(server->url);
+    struct attempt_request request = {
+        .target = &target, .method = SLICE("POST"), .path = SLICE("/v1/x"), .body = body};
+    struct probe p = {0};
+    probe_start(&p, s, &request);
+    probe_wait(&p);
+    assert_end(&p, ATTEMPT_OK, "ok");
+    char *text = server_last_request(server);
+    const char *got = strstr(text, "\r\n\r\n");
+    assert_non_null(got);
+    assert_true(slice_equal(slice_of(got + 4), body));
+    free(text);
+    probe_free(&p);
+}
+
+// Short or long, a body is sent whole, and again from its beginning where the provider
+// took it over a connection that it then closed.
+static void test_bodies_over_stale_connections(void **state) {
+    (void)state;
+    static const struct step takes_one_more[] = {READ, WRITE(ANSWER_OK), READ, END};
+    static const struct step *const scripts[] = {takes_one_more, answer_ok};
+    static const size_t sizes[] = {0, 1, 65535, 65536, 65537, 3 << 20};
+    for (size_t i = 0; i < FARTHING_COUNT(sizes); i++) {
+        struct buffer body = {0};
+        for (size_t n = 0; n < sizes[i]; n++)
+            buffer_append_char(&body, (char)('a' + n * 7 % 26));
+        struct scene s;
+        struct server server;
+        scene_open(&s);
+        server_open(&server, scripts, 2, NULL);
+        post(&s, &server, buffer_slice(&body));
+        post(&s, &server, buffer_slice(&body));
+        assert_int_equal(server.accepted, 2);
+        assert_int_equal(server.requests, 3);
+        scene_close(&s);
+        server_close(&server);
+        buffer_free(&body);
+    }
+}
+
 static _Atomic int heard;
 
 static void note_heard(evutil_socket_t fd, short what, void *arg) {
@@ -420,6 +461,7 @@ int main(void) {
         cmocka_unit_test(test_as_many_as_are_running),
         cmocka_unit_test(test_not_after_close),
         cmocka_unit_test(test_stale_connections),
+        cmocka_unit_test(test_bodies_over_stale_connections),
         cmocka_unit_test(test_numbers_of_sockets_come_back),
         cmocka_unit_test(test_targets_do_not_mix),
         cmocka_unit_test(test_started_from_the_callbacks),
