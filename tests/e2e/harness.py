@@ -305,13 +305,16 @@ log {{ cost_log = "{self.cost_log}" prices = "{PRICES}" level = "debug" {log} }}
         return f"http://127.0.0.1:{self.port}/v1"
 
     def rows(self, count=1):
-        """At least `count` cost rows; waits for them."""
+        """At least `count` cost rows, in the order in which the requests came; waits for them.
+
+        Each loop hands its own over: a request that is over may have its row behind a later one's.
+        """
         def read():
             if not self.cost_log.exists():
                 return None
             lines = self.cost_log.read_text().split("\n")[:-1]
             return lines if len(lines) >= count else None
-        return [json.loads(line) for line in eventually(read, f"{count} cost rows")]
+        return sorted(map(json.loads, eventually(read, f"{count} cost rows")), key=lambda row: row["ts"])
 
     def get(self, path):
         """The JSON that the admin address shows there."""

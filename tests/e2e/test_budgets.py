@@ -253,7 +253,7 @@ def test_a_client_that_leaves_gives_its_money_back(begin_priced, held):
     running.close()
     f.nothing_reserved()
     rows = f.rows(2)
-    assert rows[0]["cost_usd"] == "0" and Decimal(rows[1]["cost_usd"]) == f.budget()["spent"] <= reserved
+    assert rows[1]["cost_usd"] == "0" and Decimal(rows[0]["cost_usd"]) == f.budget()["spent"] <= reserved
 
 
 def test_a_stream_gives_back_what_it_did_not_use(begin_priced, provider):
