@@ -51,8 +51,8 @@ static void write_row(struct store_journal *events, const struct ledger_route_vi
     struct buffer line = {0};
     struct json_writer w;
     char text[MONEY_TEXT_MAX], at[25];
-    int64_t now = clock_wall_ms();
-    clock_format_ms(now, at);
+    int64_t at_ms = v->off ? v->off_since_ms : clock_wall_ms(); // the same after a restart
+    clock_format_ms(at_ms, at);
     json_write_start(&w, &line);
     json_object_begin(&w);
     json_key(&w, SLICE("at")), json_put_string(&w, slice_of(at));
@@ -62,7 +62,7 @@ static void write_row(struct store_journal *events, const struct ledger_route_vi
     json_key(&w, SLICE("net_saving_usd"));
     json_put_string(&w, slice_make(text, money_format(ledger_saving_net(&v->saving), text)));
     json_key(&w, SLICE("window_ms")), json_put_i64(&w, v->window_ms);
-    json_key(&w, SLICE("at_ms")), json_put_i64(&w, now);
+    json_key(&w, SLICE("at_ms")), json_put_i64(&w, at_ms);
     json_object_end(&w);
     buffer_append_char(&line, '\n');
     store_journal_append(events, buffer_slice(&line));
