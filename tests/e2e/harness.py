@@ -32,14 +32,14 @@ PRICED = ('model "openai/gpt-4o-mini" { input_price = "1 usd" output_price = "10
 WAIT = 20  # seconds after which something that should happen has failed
 
 
-def eventually(check, what="it"):
+def eventually(check, what="it", wait=WAIT):
     """Waits until check() returns something true, and returns that."""
-    end = time.monotonic() + WAIT
+    end = time.monotonic() + wait
     while True:
         value = check()
         if value:
             return value
-        assert time.monotonic() < end, f"{what} did not happen within {WAIT} s"
+        assert time.monotonic() < end, f"{what} did not happen within {wait} s"
         time.sleep(0.01)
 
 
