@@ -3,8 +3,8 @@ import json
 import threading
 import urllib.request
 
-from harness import (WAIT, chat, chat_events, eventually, hang_up, http_request, question, read_all, reply, unchunk,
-                     wants_usage)
+from harness import (WAIT, chat, chat_events, eventually, hang_up, http_request, question, read_all, read_until,
+                     reply, unchunk, wants_usage)
 
 
 CLOSE = "Connection: close\r\n"
@@ -76,6 +76,23 @@ def words_of(answer):
         return json.loads(body)["choices"][0]["message"]["content"].strip()
     events = [json.loads(line[6:]) for line in body.splitlines() if line.startswith("data: {")]
     return "".join(e["choices"][0]["delta"].get("content", "") for e in events if e["choices"]).strip()
+
+
+def buy_once(gate, one, two):
+    """A stream that one buys and two follows live, and a key that both ask for; what is said to the key."""
+    gate.begin.set()
+    first = gate.words(1)[0].encode()
+    leader = ask(one, stream=True)
+    led = read_until(leader, first)
+    follower = ask(two, stream=True)
+    followed = read_until(follower, first)
+    keyed = [ask(f, "Idempotency-Key: k\r\n", text="another") for f in (one, two)]
+    following([one, two], 4)
+    gate.go_on.set()
+    assert parse(read_all(leader, led))[2] == parse(read_all(follower, followed))[2]
+    said = {words_of(a) for a in answers_of(keyed)}
+    assert len(said) == 1 and gate.bought == 2
+    return said
 
 
 def followers(f):

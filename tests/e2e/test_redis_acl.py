@@ -6,10 +6,9 @@ import re
 import pytest
 
 from ctl import ctl_ok
-from gates import following, parse, words_of
-from gates import ask as ask_flight
-from harness import (PRICED, ask_anew, budget, chat_answer, eventually, key, key_text, question, read_all,
-                     read_until, reply, send, tenant)
+from gates import buy_once
+from harness import (PRICED, ask_anew, budget, chat_answer, eventually, key, key_text, question,
+                     read_all, reply, send, tenant)
 from redis_servers import Tls, free_ports, is_up, needs_redis
 from test_limits import queued
 
@@ -85,17 +84,7 @@ def test_answers_and_keys(fleet, counted):
 
 
 def test_one_purchase(fleet, gate):
-    one, two = fleet()
-    gate.begin.set()
-    leader = ask_flight(one, stream=True)
-    led = read_until(leader, b"Hello")
-    follower = ask_flight(two, stream=True)
-    followed = read_until(follower, b"Hello")
-    keyed = [ask_flight(f, "Idempotency-Key: k\r\n", text="another") for f in (one, two)]
-    following([one, two], 4)
-    gate.go_on.set()
-    assert parse(read_all(leader, led))[2] == parse(read_all(follower, followed))[2]
-    assert {words_of(parse(read_all(c))) for c in keyed} == {"Hello there."} and gate.bought == 2
+    assert buy_once(gate, *fleet()) == {"Hello there."}
 
 
 def test_money(fleet, provider):

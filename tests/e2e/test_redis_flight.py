@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from gates import answers_of, ask, following, parse, words_of
+from gates import answers_of, ask, buy_once, following, parse, words_of
 from harness import WAIT, chat, eventually, question, read_all, read_until, reply
 from redis_servers import RedisCluster, is_up, needs_redis
 
@@ -181,16 +181,7 @@ def test_over_a_cluster(gate, start):
         cluster.start()
         one, two = (start(store=cluster.store + ' command_timeout = "5s"') for _ in range(2))
         eventually(lambda: is_up(one) and is_up(two), "both at redis")
-        gate.begin.set()
-        leader = ask(one, stream=True)
-        led = read_until(leader, b"answer")
-        follower = ask(two, stream=True)
-        followed = read_until(follower, b"answer")
-        keyed = [ask(f, "Idempotency-Key: k\r\n", text="another") for f in (one, two)]
-        following([one, two], 4)
-        gate.go_on.set()
-        assert parse(read_all(leader, led))[2] == parse(read_all(follower, followed))[2]
-        assert len({words_of(a) for a in answers_of(keyed)}) == 1 and gate.bought == 2
+        buy_once(gate, one, two)
     finally:
         cluster.remove()
 

@@ -81,14 +81,20 @@ static void test_nobody_is_there(void **state) {
     store_poll_free(p);
 }
 
+// Woken, and until it asks: a first time it asked at the start.
+static void wake(struct scene *s, struct store_poll *p, const struct asker *a) {
+    assert_int_equal(a->asked, 1);
+    store_poll_wake(p);
+    while (a->asked == 1)
+        event_base_loop(s->loop, EVLOOP_NONBLOCK);
+}
+
 // As often as it is woken while one is under way, one more is asked.
 static void test_it_is_woken(void **state) {
     struct scene *s = open_one(*state);
     struct asker a = {.script = &fine};
     struct store_poll *p = poll_of(s, &a);
-    store_poll_wake(p);
-    while (a.asked == 1)
-        event_base_loop(s->loop, EVLOOP_NONBLOCK);
+    wake(s, p, &a);
     for (unsigned i = 0; i < 3; i++) {
         store_poll_wake(p);
         event_base_loop(s->loop, EVLOOP_NONBLOCK);
@@ -120,9 +126,7 @@ static void test_it_ends_while_it_asks(void **state) {
     struct scene *s = open_one(*state);
     struct asker a = {.script = &fine};
     struct store_poll *p = poll_of(s, &a);
-    store_poll_wake(p);
-    while (a.asked == 1)
-        event_base_loop(s->loop, EVLOOP_NONBLOCK);
+    wake(s, p, &a);
     unsigned answered = a.answered;
     store_poll_free(p);
     store_flush(s->store);
