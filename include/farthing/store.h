@@ -258,4 +258,9 @@ struct store_stats {
 };
 void store_stats_get(struct store *s, struct store_stats *out); // any thread
 
+// How often the embedded database failed or dropped a write; what becomes of a shared
+// store is no matter here. A journal's line is on disk once a query finds it, if this
+// has not moved since before it was written. Any thread.
+int64_t store_disk_troubles(struct store *s);
+
 #endif

@@ -58,10 +58,7 @@ static void write_row(struct admin *a, const char *id, const struct admin_order 
 // ------------------------------------------------------------------ until it is kept
 
 int64_t audit_count_troubles(struct admin *a) {
-    struct store_stats stats = {0};
-    if (a->sources.store != NULL)
-        store_stats_get(a->sources.store, &stats);
-    return stats.failures + stats.dropped;
+    return a->sources.store != NULL ? store_disk_troubles(a->sources.store) : 0;
 }
 
 struct pending {

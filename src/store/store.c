@@ -369,3 +369,7 @@ void store_stats_get(struct store *s, struct store_stats *out) {
     out->dropped += atomic_load(&s->redis->dropped);
     out->failures += atomic_load(&s->redis->failures);
 }
+
+int64_t store_disk_troubles(struct store *s) {
+    return atomic_load(&s->failures) + atomic_load(&s->dropped);
+}

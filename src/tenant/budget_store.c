@@ -27,12 +27,6 @@ struct confirmation {
     struct store_op *op;
 };
 
-static int64_t count_troubles(struct store *s) {
-    struct store_stats stats;
-    store_stats_get(s, &stats);
-    return stats.failures + stats.dropped;
-}
-
 static void confirmation_free(struct confirmation *f) {
     if (f->previous != NULL)
         f->previous->next = f->next;
@@ -77,7 +71,7 @@ static void on_answer(void *arg, enum store_status status, struct slice value, i
     (void)expires_ms;
     struct confirmation *f = arg;
     bool there = status == STORE_OK && !slice_equal(value, SLICE("[]"));
-    confirm(f, there && count_troubles(f->loop->budgets->store) == f->troubles);
+    confirm(f, there && store_disk_troubles(f->loop->budgets->store) == f->troubles);
 }
 
 static void ask_for(struct budgets_loop *l, const struct budget_row *row, int64_t troubles) {
@@ -153,7 +147,7 @@ static void refresh_some(struct budgets *b) {
 // ------------------------------------------------------------------ writing rows
 
 static void write_rows(struct budgets_loop *l, struct budget_rows *rows) {
-    int64_t troubles = count_troubles(l->budgets->store);
+    int64_t troubles = store_disk_troubles(l->budgets->store);
     budget_rows_journal(l->budgets, rows);
     for (size_t i = 0; i < rows->count; i++)
         if (rows->items[i].confirm)

@@ -87,6 +87,7 @@ static void test_a_full_disk(void **state) {
     }
     struct store_stats full = scene_stats(s);
     assert_true(full.failures > 0);
+    assert_true(store_disk_troubles(s->store) > 0);
     assert_value(s, "cache", SLICE("before"), SLICE("v")); // reading goes on
     assert_int_equal(scene_count_files(s, "damaged"), 0);  // a full disk is no damage
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &whole_disk), 0);

@@ -57,6 +57,7 @@ static void test_error_replies(void **state) {
         assert_int_equal(fake_connections(&r->fake), before + rows[i].reconnects);
     }
     assert_int_equal(scene_stats(&r->scene).failures, FARTHING_COUNT(rows));
+    assert_int_equal(store_disk_troubles(r->scene.store), 0);
 }
 
 // What is no answer to what was asked ends the connection, and only that.
