@@ -57,9 +57,9 @@ static bool open_admin(struct process *p) {
     struct http_handler handler = admin_handler(p->admin);
     limits.max_body_bytes = 64 * 1024; // orders of an operator
     p->admin_server = http_server_new(p->loop, &limits, &handler);
-    if (http_server_listen(p->admin_server, p->config->server.admin_listen, NULL, false, &err) == 0)
-        return process_fail(&err);
-    return true;
+    p->admin_port =
+        http_server_listen(p->admin_server, p->config->server.admin_listen, NULL, false, &err);
+    return p->admin_port != 0 || process_fail(&err);
 }
 
 static void on_worker_ended(void *arg) {
@@ -166,16 +166,21 @@ static void clean_up(struct process *p) {
     event_base_free(p->loop);
 }
 
+// Up to its port, which the system chose where the configuration says 0.
+static struct slice without_port(struct slice address) {
+    while (address.len > 0 && address.ptr[address.len - 1] != ':')
+        address.len--;
+    return address;
+}
+
 static void say_hello(const struct process *p, const char *hello) {
-    for (size_t i = 0; i < p->config->server.listen.count && i < ADDRESSES_MAX; i++) {
-        struct slice address = p->config->server.listen.items[i];
-        size_t colon = address.len;
-        while (colon > 0 && address.ptr[colon - 1] != ':')
-            colon--;
+    const struct config_server *server = &p->config->server;
+    log_write(LOG_INFO, "metrics, health and status on http://%.*s%u",
+              SLICE_ARG(without_port(server->admin_listen)), p->admin_port);
+    for (size_t i = 0; i < server->listen.count && i < ADDRESSES_MAX; i++)
         log_write(LOG_INFO, "farthing %s serves on %s://%.*s%u with %u workers", FARTHING_VERSION,
-                  p->tls != NULL ? "https" : "http", (int)colon, address.ptr, p->ports[i],
-                  p->worker_count);
-    }
+                  p->tls != NULL ? "https" : "http",
+                  SLICE_ARG(without_port(server->listen.items[i])), p->ports[i], p->worker_count);
     if (hello != NULL) {
         fputs(hello, stdout);
         fflush(stdout);

@@ -42,6 +42,7 @@ struct process {
     struct event *on_hup, *on_term, *on_int, *on_drain_over;
     struct admin *admin;
     struct http_server *admin_server;
+    uint16_t admin_port;
     struct worker *workers[WORKERS_MAX];
     unsigned worker_count, running;
     uint16_t ports[ADDRESSES_MAX];

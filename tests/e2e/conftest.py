@@ -3,6 +3,7 @@ import shutil
 
 import pytest
 
+import chains
 import gates
 import harness
 import redis_servers
@@ -90,3 +91,23 @@ def redis():
     r = redis_servers.RedisServer()
     yield r
     r.remove()
+
+
+@pytest.fixture
+def large():
+    p = harness.Provider(lambda r, c: chains.answer_of("large", r, c))
+    yield p
+    p.close()
+
+
+@pytest.fixture
+def begin_chain(provider, large, start):
+    """Starts a proxy whose chain is small (provider) and large."""
+    provider.answer = lambda r, c: chains.answer_of("small", r, c)
+
+    def go(route="", extra="", provider_more=chains.ONCE, models=("", ""), large_more=chains.ONCE, url=None, **kwargs):
+        big = (f'provider "big" {{ base_url = "{large.url}" api_key = "big-key" {large_more} }}\n'
+               f'route "r" {{ tiers = {{"small", "large"}} {route} }}\n')
+        return start(url or provider.url, extra=extra, provider=provider_more, models=big + chains.MODELS % models,
+                     **kwargs)
+    return go

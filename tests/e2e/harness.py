@@ -263,8 +263,8 @@ class Farthing:
             models = ('model "openai/gpt-4o-mini" { input_price = "0.15 usd" '
                       'cached_input_price = "0.075 usd" output_price = "0.60 usd" }\n'
                       'tier "small" { models = {"openai/gpt-4o-mini"} }\n')
-        self.write_config(f"""
-server {{ listen = {{"127.0.0.1:0"}} admin_listen = "127.0.0.1:{free_port()}" workers = 2
+        self.config.write_text(f"""
+server {{ listen = {{"127.0.0.1:0"}} admin_listen = "127.0.0.1:0" workers = 2
           drain_timeout = "5s" {server} }}
 store {{ path = "{self.directory}/data" {store} }}
 cache {{ memory = "16m" {cache} }}
@@ -275,11 +275,6 @@ provider "openai" {{ base_url = "{provider_url}" api_key = "provider-key"
 log {{ cost_log = "{self.cost_log}" prices = "{PRICES}" level = "debug" {log} }}
 """)
         self.start(wait)
-
-    def write_config(self, text):
-        self.config.write_text(text)
-        found = re.search(r'admin_listen = "([^"]+)"', text)
-        self.admin = f"http://{found.group(1)}"
 
     def start(self, wait=True):
         self.stderr_path = self.directory / "stderr.txt"
@@ -295,6 +290,7 @@ log {{ cost_log = "{self.cost_log}" prices = "{PRICES}" level = "debug" {log} }}
         if len(found) == self.starts:
             return None
         self.starts = len(found)
+        self.admin = re.findall(r"status on (http://\S+:\d+)", self.log())[-1]
         return found[-1]
 
     def log(self):
@@ -479,6 +475,12 @@ def key_text(name, n=0):
 
 def key(name, n=0):
     return {"Authorization": f"Bearer {key_text(name, n)}"}
+
+
+def row_of(f, answer):
+    """Rows come from each worker in its own time."""
+    name = answer.headers["x-farthing-request-id"]
+    return eventually(lambda: next((r for r in f.rows() if r["request_id"] == name), None), f"the row {name}")
 
 
 def free_port():

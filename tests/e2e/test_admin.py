@@ -321,11 +321,11 @@ def test_a_block_outlives_a_reload_and_the_file(provider, start):
     f = start(extra=tenant("a") + tenant("b"))
     ctl_ok(f, "keys", "block", f"sha256:{digest('a')}")
     text = f.config.read_text()
-    f.write_config(text.replace(tenant("a"), ""))
+    f.config.write_text(text.replace(tenant("a"), ""))
     f.reload()
     shown = next(k for k in ctl_json(f, "keys")["keys"] if not k["in_file"])
     assert shown["key"] == f"sha256:{digest('a')[:12]}" and shown["blocked"]
-    f.write_config(text)
+    f.config.write_text(text)
     f.reload()
     assert f.post(headers=key("a")).status == 401
 

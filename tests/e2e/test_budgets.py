@@ -9,8 +9,8 @@ from decimal import Decimal
 import openai
 import pytest
 
-from harness import (answer_as_asked, ask_anew, budget, chat, chunk, eventually, free_port, hang_up, key,
-                     question, read_all, read_until, reply, send, stream_answer, tenant)
+from harness import (answer_as_asked, ask_anew, budget, chat, chunk, eventually, free_port, hang_up, key, question,
+                     read_all, read_until, reply, send, stream_answer, tenant)
 
 ONE = Decimal("0.001005")  # an answer to ask_anew(): 5 tokens of input and 100 of output
 
@@ -175,6 +175,7 @@ def begin_one(f, text="held", **more):
 def test_followers_reserve_nothing(begin_priced, held):
     f = begin_priced(tenant("a", budget("0.0015")))
     connections = [begin_one(f) for _ in range(5)]  # one alone fits
+    eventually(lambda: held.requests, "the purchase")
     eventually(lambda: f.get("/status")["shared_purchases"]["followers"] == 4, "the followers")
     reserved = f.budget()["reserved"]
     assert ONE <= reserved <= Decimal("0.0011")
@@ -358,7 +359,7 @@ def test_what_passes_through_is_booked_when_it_says_what_it_was(begin_priced, pr
 # ------------------------------------------------------------------------------ reload
 
 def change(f, old, new):
-    f.write_config(f.config.read_text().replace(old, new))
+    f.config.write_text(f.config.read_text().replace(old, new))
     f.reload()
 
 

@@ -82,7 +82,7 @@ def test_what_money_has_cut_is_nobody_elses(begin_priced, provider, finish, cach
     f = begin_priced(LOWER + tenant("a", budget("0.0009")))
     body = question(max_tokens=100)
     assert f.post(body=body, headers=key("a")).status == 200 and provider.requests[0].json["max_tokens"] < 100
-    f.write_config(f.config.read_text().replace("0.0009 usd", "1 usd"))
+    f.config.write_text(f.config.read_text().replace("0.0009 usd", "1 usd"))
     f.reload()
     again = f.post(body=body, headers=key("a"))
     assert again.cache == cache
@@ -177,7 +177,7 @@ def test_without_a_price_where_that_is_allowed(begin_priced):
     f.nothing_reserved()
     assert f.budget()["spent"] == 0 and f.rows(2)[0]["cost_usd"] is None
     assert ask_anew(f, 99).code == "ok" and ask_anew(f, model="openai/secret-model").code == "ok"
-    f.write_config(f.config.read_text().replace("0.001005 usd", "0 usd"))
+    f.config.write_text(f.config.read_text().replace("0.001005 usd", "0 usd"))
     f.reload()
     assert ask_anew(f, model="openai/secret-model").code == "budget_exceeded"  # nothing is left
 

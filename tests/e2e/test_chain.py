@@ -1,99 +1,12 @@
 """Chains: when a model gives no answer the next one of the route is asked, and what that cost is told."""
-import json
-import re
-import time
 from decimal import Decimal
 
 import openai
 import pytest
 
-from harness import (Provider, answer_as_asked, budget, chat, chat_answer, chat_events, chunk, eventually, free_port,
-                     hang_up, http_request, key, question, reply, stream_answer, tenant)
-from test_idempotency import row_of
-
-# A token of small costs 1 and 10 USD a million, of large 5 and 20.
-MODELS = """
-model "openai/small" { input_price = "1 usd" output_price = "10 usd" %s }
-model "big/large" { input_price = "5 usd" output_price = "20 usd" %s }
-tier "small" { models = {"openai/small"} }
-tier "large" { models = {"big/large"} }
-"""
-ONCE = 'retry { attempts = 1 }'
-SHORT = 'first_byte_timeout = "150ms" idle_timeout = "150ms" '
-SMALL_COST, LARGE_COST = Decimal("0.00004"), Decimal("0.00011")  # of 10 tokens in and 3 out
-
-
-@pytest.fixture
-def large():
-    p = Provider(lambda r, c: chat_answer_of("large", r, c))
-    yield p
-    p.close()
-
-
-def chat_answer_of(name, request, connection):
-    """The provider's name is the answer, whole or streamed."""
-    if request.json.get("stream"):
-        stream_answer(chat_events((name, " answer")))(request, connection)
-    else:
-        reply(connection, body=chat(f"{name} answer"))
-
-
-@pytest.fixture
-def begin(provider, large, start):
-    """Starts a proxy whose chain is small (provider) and large."""
-    provider.answer = lambda r, c: chat_answer_of("small", r, c)
-
-    def go(route="", extra="", provider_more=ONCE, models=("", ""), large_more=ONCE, url=None, **kwargs):
-        big = (f'provider "big" {{ base_url = "{large.url}" api_key = "big-key" {large_more} }}\n'
-               f'route "r" {{ tiers = {{"small", "large"}} {route} }}\n')
-        return start(url or provider.url, extra=extra, provider=provider_more, models=big + MODELS % models,
-                     **kwargs)
-    return go
-
-
-def ask(f, text="hello", model="auto", headers=None, **more):
-    return f.post(body=question(text, model=model, **more), headers=headers)
-
-
-def said(answer):
-    """The text of an answer, whole or streamed; a stream must be well-formed and end."""
-    if not answer.body.startswith(b"data:"):
-        return answer.json["choices"][0]["message"]["content"]
-    events = answer.body.decode().split("\n\n")
-    assert events[-2:] == ["data: [DONE]", ""] and all(e.startswith("data: ") for e in events[:-1])
-    pieces = [json.loads(e[6:]) for e in events[:-2]]
-    return "".join(c["delta"].get("content") or "" for p in pieces for c in p["choices"])
-
-
-def raw(data, then=hang_up):
-    def answer(_request, connection):
-        connection.sendall(data)
-        then(connection)
-    return answer
-
-
-def sleep(_connection):
-    time.sleep(2)
-
-
-def status(code, /, **error):
-    return lambda r, c: reply(c, code, {"error": {"message": "no", "type": "t", "code": "c", **error}})
-
-
-def reasons(row):
-    return [a["reason"] for a in row["attempts"]]
-
-
-def counted(f, name):
-    """All series of a metric: their labels' text, and the figure."""
-    return {m.group(1): float(m.group(2))
-            for m in re.finditer(rf"^{name}\{{(.*)\}} (\S+)$", f.metrics(), re.M)}
-
-
-def escalations(f):
-    return {m.group(1): figure for labels, figure in counted(f, "farthing_escalations_total").items()
-            if (m := re.search(r'reason="(\w+)"', labels))}
-
+from chains import LARGE_COST, ONCE, SHORT, SMALL_COST, ask, escalations, raw, reasons, said, sleep, status
+from harness import (answer_as_asked, budget, chat_events, chunk, eventually, free_port, hang_up, http_request, key,
+                     question, reply, row_of, stream_answer, tenant)
 
 # --------------------------------------------------------------------- what goes on
 
@@ -120,9 +33,9 @@ FAULTS = {  # what small does, the attempt's reason, and that of the escalation
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 @pytest.mark.parametrize("name", FAULTS)
-def test_the_second_answers(provider, large, begin, name, stream):
+def test_the_second_answers(provider, large, begin_chain, name, stream):
     provider.answer, reason, why = FAULTS[name]
-    f = begin(provider_more=SHORT + ONCE)
+    f = begin_chain(provider_more=SHORT + ONCE)
     got = ask(f, stream=stream)
     assert got.status == 200 and said(got) == "large answer"
     assert (len(provider.requests), len(large.requests)) == (1, 1)
@@ -141,24 +54,24 @@ def test_the_second_answers(provider, large, begin, name, stream):
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-def test_a_refused_connection(large, begin, stream):
-    f = begin(url=f"http://127.0.0.1:{free_port()}/v1")
+def test_a_refused_connection(large, begin_chain, stream):
+    f = begin_chain(url=f"http://127.0.0.1:{free_port()}/v1")
     assert said(ask(f, stream=stream)) == "large answer"
     assert reasons(f.rows()[0]) == ["connect_failed", "ok"]
 
 
-def test_what_has_begun_is_never_mixed(provider, large, begin):
+def test_what_has_begun_is_never_mixed(provider, large, begin_chain):
     provider.answer = stream_answer(chat_events(("small", " begins"))[:3], cut=True)
-    f = begin()
+    f = begin_chain()
     got = ask(f, stream=True)
     assert b"small" in got.body and b"large" not in got.body and b'"error"' in got.body
     assert large.requests == [] and reasons(f.rows()[0]) == ["truncated"]
 
 
 @pytest.mark.parametrize("code", [400, 401, 403, 404, 422])
-def test_the_requests_own_fault_goes_nowhere(provider, large, begin, code):
+def test_the_requests_own_fault_goes_nowhere(provider, large, begin_chain, code):
     provider.answer = status(code)
-    got = ask(begin())
+    got = ask(begin_chain())
     assert (got.status, got.json["error"]["message"], large.requests) == (code, "no", [])
 
 
@@ -170,31 +83,31 @@ TOO_LONG = {
 
 
 @pytest.mark.parametrize("name", TOO_LONG)
-def test_too_long_goes_to_the_larger_window(provider, large, begin, name):
+def test_too_long_goes_to_the_larger_window(provider, large, begin_chain, name):
     provider.answer = TOO_LONG[name]
-    f = begin(models=("context_window = 8000", "context_window = 16000"))
+    f = begin_chain(models=("context_window = 8000", "context_window = 16000"))
     assert said(ask(f)) == "large answer" and escalations(f) == {"context": 1}
 
 
-def test_too_long_does_not_go_to_the_same_window(provider, large, begin):
+def test_too_long_does_not_go_to_the_same_window(provider, large, begin_chain):
     provider.answer = TOO_LONG["code"]
-    f = begin(models=("context_window = 8000", "context_window = 8000"))
+    f = begin_chain(models=("context_window = 8000", "context_window = 8000"))
     got = ask(f)
     assert (got.status, got.code, large.requests) == (400, "context_length_exceeded", [])
 
 
-def test_without_the_word_nothing_goes_on(provider, large, begin):
+def test_without_the_word_nothing_goes_on(provider, large, begin_chain):
     provider.answer = status(500)
-    f = begin('escalate_on = {"timeout"}')
+    f = begin_chain('escalate_on = {"timeout"}')
     assert ask(f).status == 500 and large.requests == []
 
 
 # ---------------------------------------------------------------------- how far
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-def test_all_fail(provider, large, begin, stream):
+def test_all_fail(provider, large, begin_chain, stream):
     provider.answer, large.answer = status(500), lambda r, c: hang_up(c, reset=True)
-    f = begin()
+    f = begin_chain()
     got = ask(f, stream=stream)
     assert (got.status, got.code) == (502, "all_models_failed")
     assert "openai/small: status 500; big/large: reset" in got.json["error"]["message"]
@@ -206,60 +119,61 @@ def test_all_fail(provider, large, begin, stream):
 ERROR_EVENT = b'data: {"error":{"message":"bad luck"}}\n\n'
 
 
-def test_a_stream_of_an_error_as_the_last(provider, large, begin):
+def test_a_stream_of_an_error_as_the_last(provider, large, begin_chain):
     provider.answer, large.answer = status(500), raw(EVENTS + ERROR_EVENT)
-    f = begin()
+    f = begin_chain()
     got = ask(f, stream=True)
     assert (got.status, got.code) == (502, "all_models_failed")
     (row,) = f.rows()
     assert reasons(row) == ["status", "error_in_200"] and row["cost_usd"] == "0"
 
 
-def test_an_error_before_the_first_word(provider, begin):
+def test_an_error_before_the_first_word(provider, begin_chain):
     provider.answer = raw(EVENTS + chunk({"role": "assistant", "content": ""}) + ERROR_EVENT)
-    f = begin()
+    f = begin_chain()
     assert said(ask(f, stream=True)) == "large answer"
     assert (f.rows()[0]["retry_cost_usd"], reasons(f.rows()[0])) == ("0", ["error_in_200", "ok"])
 
 
-def test_a_stream_of_an_error_is_retried(provider, large, begin):
+def test_a_stream_of_an_error_is_retried(provider, large, begin_chain):
     small = provider.answer
     provider.answer = lambda r, c: (small if len(provider.requests) > 1 else raw(EVENTS + ERROR_EVENT))(r, c)
-    f = begin(provider_more='retry { attempts = 2 backoff = "1ms" }')
+    f = begin_chain(provider_more='retry { attempts = 2 backoff = "1ms" }')
     assert said(ask(f, stream=True)) == "small answer" and large.requests == []
     (row,) = f.rows()
     assert reasons(row) == ["error_in_200", "ok"] and (row["retry_cost_usd"], row["output_tokens"]) == ("0", 3)
 
 
-def test_the_same_model_first(provider, large, begin):
+def test_the_same_model_first(provider, large, begin_chain):
     provider.answer = status(500)
-    f = begin(provider_more='retry { attempts = 2 backoff = "1ms" budget_percent = 100 }')
+    f = begin_chain(provider_more='retry { attempts = 2 backoff = "1ms" budget_percent = 100 }')
     got = ask(f)
     assert (len(provider.requests), len(large.requests), got.headers["x-farthing-attempts"]) == (2, 1, "3")
     assert [a["model"] for a in f.rows()[0]["attempts"]] == ["small", "small", "large"]
 
 
-def test_retries_begin_anew_with_each_model(provider, large, begin):
+def test_retries_begin_anew_with_each_model(provider, large, begin_chain):
     provider.answer = large.answer = status(500)
     again = 'retry { attempts = 2 backoff = "1ms" budget_percent = 100 }'
-    f = begin(provider_more=again, large_more=again)
+    f = begin_chain(provider_more=again, large_more=again)
     assert ask(f).code == "all_models_failed"
     assert (len(provider.requests), len(large.requests)) == (2, 2)
 
 
 @pytest.mark.parametrize("most,expected", [(1, (1, 0)), (2, (2, 0)), (3, (2, 1)), (4, (2, 2)), (9, (2, 2))])
-def test_most_attempts(provider, large, begin, most, expected):
+def test_most_attempts(provider, large, begin_chain, most, expected):
     provider.answer = large.answer = status(500)
     again = 'retry { attempts = 2 backoff = "1ms" budget_percent = 100 }'
-    f = begin(f"max_attempts = {most}", provider_more=again, large_more=again)
+    f = begin_chain(f"max_attempts = {most}", provider_more=again, large_more=again)
     assert ask(f).status >= 500
     assert (len(provider.requests), len(large.requests)) == expected
 
 
 @pytest.mark.parametrize("how", ["route", "header"])
-def test_the_deadline_is_of_the_whole_chain(provider, large, begin, how):
+def test_the_deadline_is_of_the_whole_chain(provider, large, begin_chain, how):
     provider.answer = large.answer = raw(b"", sleep)
-    f = begin('deadline = "400ms"' if how == "route" else "", provider_more='first_byte_timeout = "150ms" ' + ONCE)
+    f = begin_chain('deadline = "400ms"' if how == "route" else "",
+                    provider_more='first_byte_timeout = "150ms" ' + ONCE)
     got = ask(f, headers={"x-farthing-deadline-ms": "400"} if how == "header" else None)
     assert (got.status, got.code, len(large.requests)) == (504, "upstream_timeout", 1)
     (row,) = f.rows()
@@ -267,30 +181,30 @@ def test_the_deadline_is_of_the_whole_chain(provider, large, begin, how):
 
 
 @pytest.mark.parametrize("model", ["openai/small", "small"])
-def test_a_named_model_is_the_first(provider, large, begin, model):
-    f = begin()
+def test_a_named_model_is_the_first(provider, large, begin_chain, model):
+    f = begin_chain()
     assert said(ask(f, model=model)) == "small answer" and large.requests == []
     provider.answer = status(500)
     assert said(ask(f, "again", model=model)) == "large answer"
     assert said(ask(f, "large", model="big/large")) == "large answer" and len(provider.requests) == 2
 
 
-def test_a_named_models_fallbacks_are_the_routes_tiers(provider, large, begin):
+def test_a_named_models_fallbacks_are_the_routes_tiers(provider, large, begin_chain):
     large.answer = status(500)
-    assert said(ask(begin(), model="big/large")) == "small answer" and len(large.requests) == 1
+    assert said(ask(begin_chain(), model="big/large")) == "small answer" and len(large.requests) == 1
 
 
-def test_another_dialect_is_passed_over(provider, large, begin):
+def test_another_dialect_is_passed_over(provider, large, begin_chain):
     provider.answer = status(500)
-    f = begin(large_more=ONCE + ' dialect = "anthropic"')
+    f = begin_chain(large_more=ONCE + ' dialect = "anthropic"')
     assert ask(f).status == 500 and large.requests == []
 
 
 # ---------------------------------------------------------------- what the second is asked
 
-def test_what_the_second_is_asked(provider, large, begin):
+def test_what_the_second_is_asked(provider, large, begin_chain):
     provider.answer = status(500)
-    f = begin("fallback_temperature = 0.2 fallback_max_output_tokens = 77")
+    f = begin_chain("fallback_temperature = 0.2 fallback_max_output_tokens = 77")
     sent = {"temperature": 0.9, "max_tokens": 100, "user": "u"}
     assert said(ask(f, **sent)) == "large answer"
     first, second = provider.requests[0].json, large.requests[0].json
@@ -300,18 +214,18 @@ def test_what_the_second_is_asked(provider, large, begin):
     assert large.requests[0].headers["authorization"] == "Bearer big-key"
 
 
-def test_nothing_else_is_changed(provider, large, begin):
+def test_nothing_else_is_changed(provider, large, begin_chain):
     provider.answer = status(500)
     body = b'{ "model":"auto", "x": 1.50, "messages" : [{"role":"user","content":"\\u00e9"}] }'
-    f = begin("fallback_explain = true")  # there is no violation to explain
+    f = begin_chain("fallback_explain = true")  # there is no violation to explain
     assert f.post(body=body).status == 200
     assert large.requests[0].body == body.replace(b'"auto"', b'"large"')
 
 
 # ----------------------------------------------------------------------- money, cache
 
-def test_savings(provider, large, begin):
-    f = begin()
+def test_savings(provider, large, begin_chain):
+    f = begin_chain()
     by_small = row_of(f, ask(f))
     provider.answer = status(500)
     by_large = row_of(f, ask(f, "again"))
@@ -322,9 +236,9 @@ def test_savings(provider, large, begin):
     assert Decimal(named["saved_usd"]["route"]) == SMALL_COST - LARGE_COST  # it cost more than what was asked for
 
 
-def test_the_run_counts_each_answer_once(provider, large, begin):
+def test_the_run_counts_each_answer_once(provider, large, begin_chain):
     """Of 13 tokens, and of what the next may use."""
-    f = begin(extra=tenant("a", "run { max_tokens = 150 }"))
+    f = begin_chain(extra=tenant("a", "run { max_tokens = 150 }"))
     headers = {**key("a"), "x-farthing-run": "r"}
     codes = [ask(f, f"hello {i}", headers=headers, max_tokens=20).code for i in range(12)]
     paid = codes.index("run_budget_exceeded")
@@ -332,17 +246,17 @@ def test_the_run_counts_each_answer_once(provider, large, begin):
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-def test_nothing_stays_reserved(provider, large, begin, stream):
+def test_nothing_stays_reserved(provider, large, begin_chain, stream):
     provider.answer = status(500)
-    f = begin(extra=tenant("a", budget(1)))
+    f = begin_chain(extra=tenant("a", budget(1)))
     assert said(ask(f, headers=key("a"), stream=stream)) == "large answer"
     f.nothing_reserved()
     assert f.budget()["spent"] == Decimal(f.rows()[0]["cost_usd"]) > 0
 
 
-def test_a_budget_that_cannot_bear_the_second(provider, large, begin):
+def test_a_budget_that_cannot_bear_the_second(provider, large, begin_chain):
     provider.answer = status(500)
-    f = begin(extra=tenant("a", budget("0.0015")))
+    f = begin_chain(extra=tenant("a", budget("0.0015")))
     got = ask(f, headers=key("a"), max_tokens=100)  # about 0.001 USD of small, 0.002 of large
     assert (got.code, large.requests) == ("budget_exceeded", [])
     f.nothing_reserved()
@@ -350,9 +264,9 @@ def test_a_budget_that_cannot_bear_the_second(provider, large, begin):
     assert (row["cost_usd"], row["refused_by"], reasons(row)) == ("0", "budget:daily", ["status"])
 
 
-def test_the_answer_of_the_second_is_kept(provider, large, begin):
+def test_the_answer_of_the_second_is_kept(provider, large, begin_chain):
     provider.answer = status(500)
-    f = begin()
+    f = begin_chain()
     bought, again, stream = ask(f), ask(f), ask(f, stream=True)
     assert (bought.cache, again.cache, stream.cache) == ("miss", "hit", "hit")
     assert again.body == bought.body and said(stream) == "large answer" and len(large.requests) == 1
@@ -362,17 +276,17 @@ def test_the_answer_of_the_second_is_kept(provider, large, begin):
     assert hit["saved_usd"] == {"cache": row_of(f, bought)["cost_usd"]}
 
 
-def test_what_the_fallbacks_cap_cut_is_nobody_elses(provider, large, begin):
+def test_what_the_fallbacks_cap_cut_is_nobody_elses(provider, large, begin_chain):
     large.answer = answer_as_asked(finish="length")
     provider.answer = status(500)
-    f = begin("fallback_max_output_tokens = 7")
+    f = begin_chain("fallback_max_output_tokens = 7")
     assert [ask(f).cache for _ in range(2)] == ["miss"] * 2 and len(large.requests) == 2
     large.answer = answer_as_asked()  # this one is whole
     assert [ask(f).cache for _ in range(2)] == ["miss", "hit"]
 
 
-def test_a_client_that_has_gone_buys_no_second(provider, large, begin):
-    f = begin()
+def test_a_client_that_has_gone_buys_no_second(provider, large, begin_chain):
+    f = begin_chain()
     provider.answer = raw(b"", sleep)
     connection = f.connect()
     connection.sendall(http_request(question(model="auto")))
@@ -382,9 +296,9 @@ def test_a_client_that_has_gone_buys_no_second(provider, large, begin):
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-def test_the_sdk_sees_one_answer(provider, begin, stream):
+def test_the_sdk_sees_one_answer(provider, begin_chain, stream):
     provider.answer = status(500)
-    client = openai.OpenAI(base_url=begin().url, api_key="k", max_retries=0)
+    client = openai.OpenAI(base_url=begin_chain().url, api_key="k", max_retries=0)
     answer = client.chat.completions.create(model="auto", stream=stream, messages=[{"role": "user", "content": "x"}])
     text = "".join(e.choices[0].delta.content or "" for e in answer if e.choices) if stream \
         else answer.choices[0].message.content

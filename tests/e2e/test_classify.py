@@ -4,9 +4,8 @@ import subprocess
 
 import pytest
 
-from harness import FARTHING
-from test_chain import ask, begin, chat_answer_of, large, said, status  # noqa: F401
-from test_idempotency import row_of
+from chains import answer_of, ask, said, status
+from harness import FARTHING, row_of
 
 TOOL = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
 
@@ -47,16 +46,18 @@ FITS = {  # what the rule says, what fits it, and what does not
 
 
 @pytest.mark.parametrize("name", FITS)
-def test_rules(begin, name):
+def test_rules(begin_chain, name):
     says, fits, fits_not = FITS[name]
-    f = begin(extra=classifier(("hard", says + ' tier = "large"')))
+    f = begin_chain(extra=classifier(("hard", says + ' tier = "large"')))
     assert answer_to(f, **fits) == ("large", "hard")
     assert answer_to(f, **fits_not) == ("small", "default")
 
 
-def test_the_first_that_fits_decides(begin):
-    f = begin(extra=classifier(("one", 'keywords = {"one"} tier = "small"'), ("two", 'keywords = {"two"} tier = "large"'),
-                               ("three", 'keywords = {"one", "three"} tier = "large"'), default='default_tier = "small"'))
+def test_the_first_that_fits_decides(begin_chain):
+    f = begin_chain(extra=classifier(("one", 'keywords = {"one"} tier = "small"'),
+                                     ("two", 'keywords = {"two"} tier = "large"'),
+                                     ("three", 'keywords = {"one", "three"} tier = "large"'),
+                                     default='default_tier = "small"'))
     asked = ["one two", "two", "one three", "three", "none"]
     assert [answer_to(f, text) for text in asked] == [
         ("small", "one"), ("large", "two"), ("small", "one"), ("large", "three"), ("small", "default")]
@@ -65,15 +66,15 @@ def test_the_first_that_fits_decides(begin):
     assert all(counted.values())
 
 
-def test_system_messages_do_not_count(begin):
-    f = begin(extra=classifier(("hard", 'keywords = {"prove"} tier = "large"')))
+def test_system_messages_do_not_count(begin_chain):
+    f = begin_chain(extra=classifier(("hard", 'keywords = {"prove"} tier = "large"')))
     system = {"role": "system", "content": "prove"}
     assert answer_to(f, messages=[system, {"role": "user", "content": "hi"}])[0] == "small"
     assert answer_to(f, messages=[system, {"role": "user", "content": "prove it"}])[0] == "large"
 
 
-def test_the_signals_are_in_the_row(begin):
-    f = begin(extra=classifier(("code", 'min_code_lines = 40 tier = "large"')))
+def test_the_signals_are_in_the_row(begin_chain):
+    f = begin_chain(extra=classifier(("code", 'min_code_lines = 40 tier = "large"')))
     ask(f, f"{CODE}\nWhy? {'word ' * 20}", tools=[TOOL])
     signals = f.rows()[0]["signals"]
     signals = json.loads(signals) if isinstance(signals, str) else signals
@@ -81,41 +82,41 @@ def test_the_signals_are_in_the_row(begin):
     assert signals["turns"] == 1 and signals["input_tokens"] > 50 and "images" not in signals
 
 
-def test_default_tier(begin):
-    f = begin(extra=classifier(default='default_tier = "large"'))
+def test_default_tier(begin_chain):
+    f = begin_chain(extra=classifier(default='default_tier = "large"'))
     assert answer_to(f) == ("large", "default")
 
 
-def test_the_chain_goes_on_from_there(provider, large, begin):
+def test_the_chain_goes_on_from_there(provider, large, begin_chain):
     large.answer = status(500)
-    f = begin(extra=classifier(("hard", 'keywords = {"hard"} tier = "large"')))
+    f = begin_chain(extra=classifier(("hard", 'keywords = {"hard"} tier = "large"')))
     assert ask(f, "hard").status == 500 and provider.requests == []  # nothing is behind the last
     provider.answer, large.answer = status(500), large_answer
     assert answer_to(f, "easy") == ("large", "default")
 
 
 def large_answer(request, connection):
-    chat_answer_of("large", request, connection)
+    answer_of("large", request, connection)
 
 
-def test_a_rule_sends_to_another_route(begin):
+def test_a_rule_sends_to_another_route(begin_chain):
     other = 'route "never" { match { features = {"never"} } tiers = {"large"} max_output_tokens = 7 }\n'
-    f = begin(extra=other + classifier(("mail", 'keywords = {"mail"} route = "never"')))
+    f = begin_chain(extra=other + classifier(("mail", 'keywords = {"mail"} route = "never"')))
     assert answer_to(f, "mail")[0] == "large"
     row = f.rows()[0]
     assert (row["route"], row["classifier_rule"]) == ("never", "mail")
 
 
-def test_the_other_routes_caps_hold(large, begin):
+def test_the_other_routes_caps_hold(large, begin_chain):
     other = 'route "never" { match { features = {"never"} } tiers = {"large"} max_output_tokens = 7 }\n'
-    f = begin(extra=other + classifier(("mail", 'keywords = {"mail"} route = "never"')))
+    f = begin_chain(extra=other + classifier(("mail", 'keywords = {"mail"} route = "never"')))
     ask(f, "mail", max_tokens=100)
     assert large.requests[0].json["max_tokens"] == 7
 
 
-def test_a_tier_outside_of_the_chain_is_passed_over(begin):
+def test_a_tier_outside_of_the_chain_is_passed_over(begin_chain):
     extra = classifier(("no", 'keywords = {"x"} tier = "large"'), ("yes", 'keywords = {"x"} tier = "small"'))
-    f = begin(extra='route "one" { match { features = {"one"} } tiers = {"small"} }\n' + extra)
+    f = begin_chain(extra='route "one" { match { features = {"one"} } tiers = {"small"} }\n' + extra)
     # The first route matches everything: this asks for the other by its name.
     assert answer_to(f, "x", {"x-farthing-route": "one"}) == ("small", "yes")
 
@@ -124,42 +125,42 @@ QUALITY = [("best", "large", "quality"), ("economy", "small", "quality"), ("bala
 
 
 @pytest.mark.parametrize("word,tier,by", QUALITY)
-def test_quality(begin, word, tier, by):
-    f = begin(extra=classifier(default='default_tier = "large"'))
+def test_quality(begin_chain, word, tier, by):
+    f = begin_chain(extra=classifier(default='default_tier = "large"'))
     assert answer_to(f, headers={"x-farthing-quality": word}) == (tier, by)
 
 
 @pytest.mark.parametrize("word,tier", [("best", "large"), ("economy", "small"), ("balanced", "small")])
-def test_quality_without_a_classifier(begin, word, tier):
-    assert answer_to(begin(), headers={"x-farthing-quality": word})[0] == tier
+def test_quality_without_a_classifier(begin_chain, word, tier):
+    assert answer_to(begin_chain(), headers={"x-farthing-quality": word})[0] == tier
 
 
-def test_a_rules_tier_beats_quality(begin):
-    f = begin(extra=classifier(("easy", 'keywords = {"easy"} tier = "small"')))
+def test_a_rules_tier_beats_quality(begin_chain):
+    f = begin_chain(extra=classifier(("easy", 'keywords = {"easy"} tier = "small"')))
     assert answer_to(f, "easy", {"x-farthing-quality": "best"}) == ("small", "easy")
 
 
-def test_another_quality_is_refused(provider, begin):
-    got = ask(begin(extra=classifier(default='default_tier = "large"')), headers={"x-farthing-quality": "good"})
+def test_another_quality_is_refused(provider, begin_chain):
+    got = ask(begin_chain(extra=classifier(default='default_tier = "large"')), headers={"x-farthing-quality": "good"})
     assert (got.status, got.code, got.json["error"]["param"]) == (400, "invalid_request", "x-farthing-quality")
     assert provider.requests == []
 
 
 @pytest.mark.parametrize("tier", ["small", "large"])
-def test_the_clients_own_word_beats_all(begin, tier):
-    f = begin(extra=classifier(("all", f'no_tools = true tier = "{"large" if tier == "small" else "small"}"')))
+def test_the_clients_own_word_beats_all(begin_chain, tier):
+    f = begin_chain(extra=classifier(("all", f'no_tools = true tier = "{"large" if tier == "small" else "small"}"')))
     headers = {"x-farthing-tier": tier, "x-farthing-quality": "best"}
     assert answer_to(f, headers=headers) == (tier, None)
     assert answer_to(f, model=tier, text="named") == (tier, None)
 
 
-def test_a_named_model_is_not_classified(begin):
-    f = begin(extra=classifier(("all", 'no_tools = true tier = "large"')))
+def test_a_named_model_is_not_classified(begin_chain):
+    f = begin_chain(extra=classifier(("all", 'no_tools = true tier = "large"')))
     assert answer_to(f, model="openai/small") == ("small", None)
 
 
-def test_unless_the_route_decides(begin):
-    f = begin("override_model = true", extra=classifier(("hard", 'keywords = {"hard"} tier = "large"')))
+def test_unless_the_route_decides(begin_chain):
+    f = begin_chain("override_model = true", extra=classifier(("hard", 'keywords = {"hard"} tier = "large"')))
     assert answer_to(f, "hard", model="openai/small") == ("large", "hard")
     assert answer_to(f, "easy", model="big/large") == ("small", "default")
 
@@ -175,8 +176,8 @@ def checked(f):
 
 @pytest.mark.parametrize("section", [BAD, 'route "bad" { tiers = {"small"} escalate_on = {"pattern"} '
                                      'gate { must_match = {"(unclosed"} } }\n'], ids=["rule", "gate"])
-def test_a_bad_pattern(begin, section):
-    f = begin(extra=classifier(("hard", 'keywords = {"hard"} tier = "large"')))
+def test_a_bad_pattern(begin_chain, section):
+    f = begin_chain(extra=classifier(("hard", 'keywords = {"hard"} tier = "large"')))
     good = f.config.read_text()
     bad = good.replace("log {", section + "log {")
     f.config.write_text(bad)
@@ -188,16 +189,16 @@ def test_a_bad_pattern(begin, section):
     assert answer_to(f, "hard") == ("large", "hard")  # the old one
 
 
-def test_a_reload_takes_the_new_rules(begin):
-    f = begin(extra=classifier(("old", 'keywords = {"hard"} tier = "large"')))
+def test_a_reload_takes_the_new_rules(begin_chain):
+    f = begin_chain(extra=classifier(("old", 'keywords = {"hard"} tier = "large"')))
     assert answer_to(f, "hard") == ("large", "old")
     f.config.write_text(f.config.read_text().replace('rule "old"', 'rule "new"'))
     f.reload()
     assert answer_to(f, "hard again") == ("large", "new")
 
 
-def test_rules_that_never_fire_are_told(begin):
-    f = begin()
+def test_rules_that_never_fire_are_told(begin_chain):
+    f = begin_chain()
     section = classifier(("no", 'min_turns = 3 max_turns = 2 tier = "large"'))
     f.config.write_text(f.config.read_text().replace("log {", section + "log {"))
     result = checked(f)

@@ -8,17 +8,16 @@ from decimal import Decimal
 import openai
 import pytest
 
-from harness import WAIT, answer_as_asked, budget, chat, eventually, key, reply, tenant
-from test_chain import ONCE, SMALL_COST, ask, begin, chat_answer_of, large, said, status  # noqa: F401
-from test_idempotency import row_of
+from chains import ONCE, SMALL_COST, answer_of, ask, said, status
+from harness import WAIT, answer_as_asked, budget, chat, eventually, key, reply, row_of, tenant
 
 SHADOW = 'shadow { tier = "small" percent = 100 budget = "%s usd" }'
 # auto begins with large, and small is its shadow
 ALWAYS_LARGE = 'classifier { default_tier = "large" }\n'
 
 
-def with_shadow(begin, amount="1", extra="", route="", **kwargs):
-    return begin(route=SHADOW % amount + route, extra=ALWAYS_LARGE + extra, **kwargs)
+def with_shadow(begin_chain, amount="1", extra="", route="", **kwargs):
+    return begin_chain(route=SHADOW % amount + route, extra=ALWAYS_LARGE + extra, **kwargs)
 
 
 def rows_of_shadows(f, count):
@@ -47,42 +46,42 @@ def canary(percent, more=""):
 
 
 @pytest.mark.parametrize("percent,tiers", [("100", {"large"}), ("0.001", {"small"})])
-def test_all_or_next_to_none(begin, percent, tiers):
-    f = begin(route=canary(percent))
+def test_all_or_next_to_none(begin_chain, percent, tiers):
+    f = begin_chain(route=canary(percent))
     assert set(tiers_of(f, 20, lambda i: {})) == tiers
 
 
-def test_about_its_share(begin):
-    f = begin(route=canary(50))
+def test_about_its_share(begin_chain):
+    f = begin_chain(route=canary(50))
     assert 15 <= tiers_of(f, 60, lambda i: {}).count("large") <= 45  # missed once in 30,000 runs
 
 
 @pytest.mark.parametrize("what", ["user", "run", "feature"])
-def test_it_sticks(begin, what):
-    f = begin(route=canary(50, f'sticky = "{what}"'))
+def test_it_sticks(begin_chain, what):
+    f = begin_chain(route=canary(50, f'sticky = "{what}"'))
     tiers = tiers_of(f, 60, lambda i: {f"x-farthing-{what}": f"name-{i % 20}"})
     assert tiers[:20] == tiers[20:40] == tiers[40:] and set(tiers[:20]) == {"small", "large"}
 
 
-def test_it_sticks_to_a_tenant(begin):
-    f = begin(route=canary(50, 'sticky = "tenant"'), extra="".join(tenant(f"t{i}") for i in range(12)))
+def test_it_sticks_to_a_tenant(begin_chain):
+    f = begin_chain(route=canary(50, 'sticky = "tenant"'), extra="".join(tenant(f"t{i}") for i in range(12)))
     tiers = [tiers_of(f, 3, lambda _, i=i: key(f"t{i}")) for i in range(12)]
     assert all(len(set(t)) == 1 for t in tiers) and len({t[0] for t in tiers}) == 2
 
 
 @pytest.mark.parametrize("asked", [{"model": "small"}, {"model": "openai/small"},
                                    {"headers": {"x-farthing-tier": "small"}}])
-def test_who_chooses_is_in_no_canary(begin, asked):
-    f = begin(route=canary(100))
+def test_who_chooses_is_in_no_canary(begin_chain, asked):
+    f = begin_chain(route=canary(100))
     row = row_of(f, ask(f, **asked))
     assert (row["tier"], row["experiment"]) == ("small", None)
 
 
-def test_a_canary_beside_the_chain_falls_back_to_it(begin, provider):
+def test_a_canary_beside_the_chain_falls_back_to_it(begin_chain, provider):
     new = 'model "openai/new" { input_price = "1 usd" output_price = "1 usd" }\ntier "new" { models = {"openai/new"} }\n'
     provider.answer = lambda r, c: (status(500) if r.json["model"] == "new" else
-                                    lambda r, c: chat_answer_of("small", r, c))(r, c)
-    f = begin(route='canary { tier = "new" percent = 100 } escalate_on = {"error"}', extra=new)
+                                    lambda r, c: answer_of("small", r, c))(r, c)
+    f = begin_chain(route='canary { tier = "new" percent = 100 } escalate_on = {"error"}', extra=new)
     got = ask(f)
     row = row_of(f, got)
     assert said(got) == "small answer" and [a["tier"] for a in row["attempts"]] == ["new", "small"]
@@ -92,8 +91,8 @@ def test_a_canary_beside_the_chain_falls_back_to_it(begin, provider):
 # ------------------------------------------------------------------------- shadows
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-def test_a_shadow_asks_the_same_again(begin, provider, large, stream):
-    f = with_shadow(begin)
+def test_a_shadow_asks_the_same_again(begin_chain, provider, large, stream):
+    f = with_shadow(begin_chain)
     got = ask(f, "Why?", stream=stream, temperature=0.5, headers={
         "x-farthing-feature": "mail", "x-farthing-user": "u", "x-farthing-run": "r",
         "x-farthing-prompt-version": "v3", "Idempotency-Key": "k", "OpenAI-Beta": "x=1"})
@@ -112,8 +111,8 @@ def test_a_shadow_asks_the_same_again(begin, provider, large, stream):
     assert not any(name.startswith("x-farthing") for name in sent.headers)
 
 
-def test_a_shadow_leaves_nothing_behind(begin, provider, large):
-    f = with_shadow(begin)
+def test_a_shadow_leaves_nothing_behind(begin_chain, provider, large):
+    f = with_shadow(begin_chain)
     ask(f, metadata={"farthing_feature": "mail", "farthing_run": "r", "mine": "1"}, store=True)
     (shadow,) = rows_of_shadows(f, 1)
     assert large.requests[0].json["metadata"] == {"mine": "1"} and large.requests[0].json["store"] is True
@@ -121,9 +120,9 @@ def test_a_shadow_leaves_nothing_behind(begin, provider, large):
     assert (shadow["feature"], shadow["run_id"]) == ("shadow:r", None)
 
 
-def test_responses(begin, provider, large):
+def test_responses(begin_chain, provider, large):
     provider.answer = large.answer = answer_as_asked()
-    f = with_shadow(begin)
+    f = with_shadow(begin_chain)
     for more in {"input": "1"}, {"conversation": "c"}, {"background": True}, {"input": "2", "stream": False}:
         assert f.post("/responses", {"model": "auto", "input": "hi", **more}).status == 200
     assert len(rows_of_shadows(f, 2)) == 2
@@ -132,15 +131,15 @@ def test_responses(begin, provider, large):
     assert all({**r.json, "input": ""} == {"model": "small", "input": "", "store": False} for r in provider.requests)
 
 
-def test_a_key_of_the_client_pays_for_no_shadow(begin, provider, large):
-    f = with_shadow(begin, provider_more=ONCE + ' api_key = "passthrough"')
+def test_a_key_of_the_client_pays_for_no_shadow(begin_chain, provider, large):
+    f = with_shadow(begin_chain, provider_more=ONCE + ' api_key = "passthrough"')
     ask(f)
     rows_of_shadows(f, 1)
     assert "authorization" not in provider.requests[0].headers
 
 
-def test_the_sdk_does_not_notice(begin):
-    f = with_shadow(begin)
+def test_the_sdk_does_not_notice(begin_chain):
+    f = with_shadow(begin_chain)
     client = openai.OpenAI(base_url=f.url, api_key="client-key")
     messages = [{"role": "user", "content": "hi"}]
     assert client.chat.completions.create(model="auto", messages=messages).choices[0].message.content == "large answer"
@@ -149,42 +148,42 @@ def test_the_sdk_does_not_notice(begin):
     assert len(rows_of_shadows(f, 2)) == 2
 
 
-def test_what_is_not_shadowed(begin, provider, large):
-    f = with_shadow(begin)
+def test_what_is_not_shadowed(begin_chain, provider, large):
+    f = with_shadow(begin_chain)
     ask(f)
     rows_of_shadows(f, 1)
     ask(f)  # from the cache
     ask(f, "by its tier", headers={"x-farthing-tier": "small"})  # that is the shadow's own
     large.answer = status(400)
     ask(f, "refused")
-    large.answer = lambda r, c: chat_answer_of("large", r, c)
+    large.answer = lambda r, c: answer_of("large", r, c)
     ask(f, "the last")
     assert len(rows_of_shadows(f, 2)) == 2
     f.stop(signal.SIGTERM)
     assert [r["experiment"] for r in f.rows()].count("shadow") == 2
 
 
-def test_a_gate_judges_it(begin, provider):
+def test_a_gate_judges_it(begin_chain, provider):
     provider.answer = lambda r, c: reply(c, body=chat("short"))
-    f = with_shadow(begin, route=' escalate_on = {"too_short"} gate { min_characters = 8 }')
+    f = with_shadow(begin_chain, route=' escalate_on = {"too_short"} gate { min_characters = 8 }')
     assert said(ask(f)) == "large answer"
     (shadow,) = rows_of_shadows(f, 1)
     assert (shadow["success"], shadow["tier"], len(shadow["attempts"])) == (False, "small", 1)
     assert shadow["attempts"][0]["reason"] == "too_short" and Decimal(shadow["cost_usd"]) == SMALL_COST
 
 
-def test_its_failure_is_its_own(begin, provider):
+def test_its_failure_is_its_own(begin_chain, provider):
     provider.answer = status(500)
-    f = with_shadow(begin, route=' escalate_on = {"error"}')
+    f = with_shadow(begin_chain, route=' escalate_on = {"error"}')
     assert said(ask(f)) == "large answer"
     (shadow,) = rows_of_shadows(f, 1)
     assert (shadow["success"], shadow["status"], shadow["cost_usd"]) == (False, 500, "0")
     assert [a["tier"] for a in shadow["attempts"]] == ["small"]  # no chain
 
 
-def test_its_budget_holds(begin):
+def test_its_budget_holds(begin_chain):
     # One shadow's worst case: some input and 16 tokens of output.
-    f = with_shadow(begin, amount="0.0005")
+    f = with_shadow(begin_chain, amount="0.0005")
     for i in range(12):
         assert said(ask(f, f"q{i}", max_tokens=16)) == "large answer"
     rows = rows_of_shadows(f, 12)
@@ -197,8 +196,8 @@ def test_its_budget_holds(begin):
     assert len(refused) + sum(r["success"] for r in rows) == len(rows)
 
 
-def test_tenants_do_not_pay_for_it(begin):
-    f = with_shadow(begin, extra=tenant("acme", budget("1") + ' concurrency = 1 queue = 0 requests = "3/min"'))
+def test_tenants_do_not_pay_for_it(begin_chain):
+    f = with_shadow(begin_chain, extra=tenant("acme", budget("1") + ' concurrency = 1 queue = 0 requests = "3/min"'))
     rows = []
     for i in range(3):
         rows.append(row_of(f, ask(f, f"q{i}", headers=key("acme"))))
@@ -209,14 +208,14 @@ def test_tenants_do_not_pay_for_it(begin):
     assert f.post(headers={"Authorization": "Bearer farthing"}).status == 401  # it has no key
 
 
-def test_a_slow_shadow_keeps_nobody_waiting(begin, provider):
+def test_a_slow_shadow_keeps_nobody_waiting(begin_chain, provider):
     answered = threading.Event()
 
     def late(request, connection):
         answered.wait(WAIT)
-        chat_answer_of("small", request, connection)
+        answer_of("small", request, connection)
     provider.answer = late
-    f = with_shadow(begin)
+    f = with_shadow(begin_chain)
     for i in range(5):
         assert said(ask(f, f"q{i}")) == "large answer"
     assert not any(r["experiment"] for r in f.rows(5))
@@ -225,12 +224,12 @@ def test_a_slow_shadow_keeps_nobody_waiting(begin, provider):
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_the_proxy_ends_amid_one(begin, provider, how):
+def test_the_proxy_ends_amid_one(begin_chain, provider, how):
     def slow(request, connection):
         time.sleep(0.5)
-        chat_answer_of("small", request, connection)
+        answer_of("small", request, connection)
     provider.answer = slow
-    f = with_shadow(begin)
+    f = with_shadow(begin_chain)
     ask(f)
     eventually(lambda: provider.requests, "the shadow's request")
     code = f.stop(how)

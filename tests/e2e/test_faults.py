@@ -11,8 +11,8 @@ import threading
 
 import pytest
 
-from harness import (Provider, chat, chat_answer, eventually, free_port, hang_up, http_request, question,
-                     read_until, reply, stream_answer, chat_events)
+from harness import (Provider, chat, chat_answer, eventually, free_port, hang_up, http_request, question, reply,
+                     stream_answer, chat_events)
 
 
 def raw(data, then=hang_up):

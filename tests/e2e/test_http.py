@@ -1,6 +1,5 @@
 """HTTP as RFC 9110 and 9112 ask for it: what is served, and what is refused."""
 import json
-import pathlib
 import socket
 import ssl
 import subprocess

@@ -10,7 +10,7 @@ import pytest
 
 from gates import CLOSE, ask, parse
 from harness import (chat_answer, endpoint_answer, eventually, hang_up, http_request, key, question, read_all,
-                     reply, tenant)
+                     reply, row_of, tenant)
 
 HOT = {"temperature": 1}
 USAGE = {"stream": True, "stream_options": {"include_usage": True}}
@@ -55,12 +55,6 @@ def client_noticed_gone(f, count=1):
 
 def idle(f):
     eventually(lambda: not open_figures(f), "the end of all requests")
-
-
-def row_of(f, answer):
-    """Rows come from each worker in its own time."""
-    name = answer.headers["x-farthing-request-id"]
-    return eventually(lambda: next((r for r in f.rows() if r["request_id"] == name), None), f"the row {name}")
 
 
 def is_replay(row, first):
@@ -334,7 +328,7 @@ def test_how_long_it_is_kept(provider, start):
     assert word("long") == word("short") == "bypass"
     eventually(lambda: word("short") == "bypass", "the end of what is kept for a second")
     assert word("long") == "idempotent"
-    f.write_config(f.config.read_text().replace('"1s"', '"24h"').replace('"1h"', '"1s"'))
+    f.config.write_text(f.config.read_text().replace('"1s"', '"24h"').replace('"1h"', '"1s"'))
     f.reload()
     before = len(provider.requests)
     assert word("long") == "idempotent"  # what is kept keeps its time
@@ -345,7 +339,7 @@ def test_a_reload_that_changes_caps_changes_no_result(provider, start):
     number(provider)
     f = start(extra='route "r" { max_output_tokens = 300 }\n')
     first = f.post(body=question(**HOT), headers=named())
-    f.write_config(f.config.read_text().replace("300", "200"))
+    f.config.write_text(f.config.read_text().replace("300", "200"))
     f.reload()
     again = f.post(body=question(**HOT), headers=named())
     assert (again.status, again.cache, again.body) == (200, "idempotent", first.body)

@@ -9,10 +9,9 @@ import urllib.request
 
 import pytest
 
-from harness import WAIT, chat, eventually, reply
+from chains import ask
+from harness import WAIT, chat, eventually, reply, row_of
 from learning import ctl, ctl_ok, made_up
-from test_chain import ask, begin, large  # noqa: F401
-from test_idempotency import row_of
 
 GATE = 'escalate_on = {"pattern"} gate { must_match = {"FINE"} }'
 SHADOW = 'shadow { tier = "small" percent = 100 budget = "1 usd" }'
@@ -34,11 +33,11 @@ def kept(tmp_path):
 
 
 @pytest.fixture
-def live(provider, large, begin, kept):  # noqa: F811
+def live(provider, large, begin_chain, kept):  # noqa: F811
     """Starts a proxy with a gate on both tiers, that keeps outcomes."""
     def go(route=GATE, classifier="", capture=True, **kwargs):
         where = f'capture = "{kept}"' if capture else ""
-        f = begin(route=route, extra=f"classifier {{ {where} {classifier} }}\n", **kwargs)
+        f = begin_chain(route=route, extra=f"classifier {{ {where} {classifier} }}\n", **kwargs)
         provider.answer, large.answer = small_answer, says("FINE")
         return f
     return go
@@ -132,7 +131,7 @@ def test_what_is_on_its_way_is_written_at_the_end(live, kept):
 
 def test_another_file_needs_a_restart(live, kept):
     f = live()
-    f.write_config(f.config.read_text().replace("outcomes.jsonl", "others.jsonl"))
+    f.config.write_text(f.config.read_text().replace("outcomes.jsonl", "others.jsonl"))
     f.reload()
     eventually(lambda: "capture change with a restart" in f.log(), "the warning")
     ask(f)
@@ -192,7 +191,7 @@ def test_from_traffic_to_a_model(live, kept, tmp_path):
     assert (told["small_ok"], told["large_ok"]) == (30, 59)
 
     changed = f.config.read_text().replace('default_tier = "large"', f'model = "{tmp_path / "model"}"')
-    f.write_config(changed.replace(SHADOW, "quality_target = 0.6"))
+    f.config.write_text(changed.replace(SHADOW, "quality_target = 0.6"))
     f.reload()
     for row in list(made_up(10, seed=2)):
         answer = ask(f, row["prompt"])

@@ -150,7 +150,7 @@ def test_a_reload_changes_the_limits(held, start):
     f = start(extra=tenant("a", "concurrency = 1 queue = 5"))
     connections = [send(f, f"held {i}") for i in range(3)]
     eventually(lambda: queued(f) == 2, "the queue")
-    f.write_config(f.config.read_text().replace("concurrency = 1", "concurrency = 3"))
+    f.config.write_text(f.config.read_text().replace("concurrency = 1", "concurrency = 3"))
     f.reload()
     eventually(lambda: len(held.provider.requests) == 3, "those who waited")
     held.go_on.set()

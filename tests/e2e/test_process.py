@@ -13,7 +13,7 @@ import urllib.request
 
 import pytest
 
-from harness import (FARTHING, FARTHINGCTL, chat_answer, chat_events, eventually, free_port, hang_up, http_request, question,
+from harness import (FARTHING, FARTHINGCTL, chat_answer, chat_events, eventually, hang_up, http_request, question,
                      read_all, read_until, reply)
 
 
@@ -117,7 +117,7 @@ def test_a_reload_takes_the_new_file_and_keeps_running_exchanges(provider, farth
     held = farthing.connect()
     held.sendall(http_request(question("held"), headers="Connection: close\r\n"))
     eventually(lambda: provider.requests, "the held request")
-    farthing.write_config(farthing.config.read_text().replace('0.60 usd', '6.00 usd')
+    farthing.config.write_text(farthing.config.read_text().replace('0.60 usd', '6.00 usd')
                           .replace("provider-key", "new-key"))
     farthing.reload()
     eventually(lambda: farthing.post(headers={"x-farthing-cache": "bypass"})
@@ -264,11 +264,11 @@ def test_killed_and_started_again(provider, farthing):
 def test_a_port_that_is_taken(farthing, tmp_path):
     other = tmp_path / "other.conf"
     text = farthing.config.read_text().replace(str(farthing.directory), str(tmp_path))
-    other.write_text(text)  # the admin address is the first one's
+    taken = farthing.admin.removeprefix("http://")
+    other.write_text(text.replace('admin_listen = "127.0.0.1:0"', f'admin_listen = "{taken}"'))
     done = run("-c", str(other))
-    assert done.returncode == 1 and f"cannot listen on {farthing.admin[7:]}" in done.stderr
-    other.write_text(re.sub(r'admin_listen = "[^"]+"', 'admin_listen = "127.0.0.1:0"', text)
-                     .replace('listen = {"127.0.0.1:0"}', f'listen = {{"127.0.0.1:{farthing.port}"}}'))
+    assert done.returncode == 1 and f"cannot listen on {taken}" in done.stderr
+    other.write_text(text.replace('listen = {"127.0.0.1:0"}', f'listen = {{"127.0.0.1:{farthing.port}"}}'))
     done = run("-c", str(other))
     assert done.returncode == 1 and f"cannot listen on 127.0.0.1:{farthing.port}" in done.stderr
 
@@ -393,10 +393,9 @@ def test_farthingctl_says_what_is_no_address(address):
 
 
 def test_farthingctl_speaks_ipv6_too(start):
-    port = free_port()
-    f = start(server=f'admin_listen = "[::1]:{port}"')
-    done = subprocess.run([FARTHINGCTL, "--admin", f"[::1]:{port}", "status"], capture_output=True, text=True,
-                          timeout=20)
+    f = start(server='admin_listen = "[::1]:0"')
+    admin = f.admin.removeprefix("http://")
+    done = subprocess.run([FARTHINGCTL, "--admin", admin, "status"], capture_output=True, text=True, timeout=20)
     assert done.returncode == 0 and "serving" in done.stdout, f.log() + done.stderr
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from ctl import ctl_ok
 from gates import buy_once
-from harness import (PRICED, ask_anew, budget, chat_answer, eventually, key, key_text, question,
-                     read_all, reply, send, tenant)
+from harness import (PRICED, ask_anew, budget, chat_answer, eventually, key, key_text, question, read_all, reply,
+                     send, tenant)
 from redis_servers import Tls, free_ports, is_up, needs_redis
 from test_limits import queued
 

@@ -2,22 +2,22 @@
 import pytest
 
 from ctl import ctl_ok
+from chains import ask, reasons, said, status
 from harness import Provider, eventually
 from redis_servers import needs_redis
 from test_breaker import FOREVER, breaker
-from test_chain import ask, begin, large, reasons, said, status  # noqa: F401
 
 pytestmark = needs_redis
 
 
 @pytest.fixture
-def fleet(begin, redis):  # noqa: F811
+def fleet(begin_chain, redis):  # noqa: F811
     """Starts instances, whose breakers open with three failures, until each listens to the others."""
     redis.start()
     running = []
 
     def go(more=FOREVER, **kwargs):
-        running.append(begin(provider_more=breaker(more=more), store=redis.store, **kwargs))
+        running.append(begin_chain(provider_more=breaker(more=more), store=redis.store, **kwargs))
         eventually(lambda: redis.ask("PUBSUB NUMSUB farthing:gossip").endswith(f":{len(running)}\r\n"), "listening")
         return running[-1]
     return go

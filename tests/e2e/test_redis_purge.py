@@ -168,7 +168,7 @@ def test_all_say_how_redis_is(counted, start, redis):
     assert get(one.admin + "/readyz") == get(api + "/readyz") == away
     assert one.get("/status")["store"]["since"] > said["since"]
     assert "on_store_failure" in ctl_ok(one, "status")
-    one.write_config(one.config.read_text().replace('budgets = "open"', 'limits = "closed"'))
+    one.config.write_text(one.config.read_text().replace('budgets = "open"', 'limits = "closed"'))
     one.reload()
     assert ctl_json(one, "status")["store"]["on_store_failure"] == {
         "idempotency": "refuse", "budgets": "closed", "limits": "closed"}

@@ -8,8 +8,8 @@ import threading
 import openai
 import pytest
 
-from harness import (PRICED, answer_as_asked, eventually, http_request, key, key_text, question, read_all,
-                     reply, tenant)
+from harness import (PRICED, answer_as_asked, eventually, http_request, key, key_text, question, read_all, reply,
+                     tenant)
 
 
 @pytest.fixture
@@ -220,7 +220,7 @@ def test_a_restart_gives_nothing_back(begin, caps, word, how):
 def test_a_reload_changes_the_caps(begin):
     f = begin("max_steps = 1")
     assert [ask(f).code, ask(f).code] == ["ok", OVER]
-    f.write_config(f.config.read_text().replace("max_steps = 1", "max_steps = 2"))
+    f.config.write_text(f.config.read_text().replace("max_steps = 1", "max_steps = 2"))
     f.reload()
     assert [ask(f).code, ask(f).code] == ["ok", OVER]
 

@@ -7,8 +7,8 @@ from decimal import Decimal
 import pytest
 
 from ctl import ctl, ctl_ok
+from chains import LARGE_COST, SMALL_COST, ask, series
 from harness import chat, eventually, reply
-from test_chain import LARGE_COST, SMALL_COST, ask, begin, counted, large  # noqa: F401
 from test_classify import classifier
 
 RULE = classifier(("short", 'max_input_tokens = 2000 tier = "small"'))
@@ -18,10 +18,10 @@ LOSS = SMALL_COST  # of a request that small was asked in vain
 
 
 @pytest.fixture
-def lose(provider, begin):
+def lose(provider, begin_chain):
     """Starts a proxy whose route escalates always."""
     def go(route="", **more):
-        f = begin(route=LOSING + route, extra=RULE, **more)
+        f = begin_chain(route=LOSING + route, extra=RULE, **more)
         provider.answer = lambda r, c: reply(c, body=chat("cut", finish="length"))
         return f
     return go
@@ -43,7 +43,7 @@ def savings(f, requests, query="?route=r"):
 
 
 def gauge(f, name):
-    return counted(f, "farthing_route_" + name)['route="r"']
+    return series(f, "farthing_route_" + name)['route="r"']
 
 
 def is_off(f):
@@ -58,8 +58,8 @@ def events(f):
 
 # ------------------------------------------------------------------------- figures
 
-def test_a_route_that_saves(begin):
-    f = begin(extra=RULE)
+def test_a_route_that_saves(begin_chain):
+    f = begin_chain(extra=RULE)
     ask_many(f, 4)
     route = savings(f, 4)
     net = 4 * (LARGE_COST - SMALL_COST)
@@ -82,8 +82,8 @@ def test_a_route_that_loses(lose):
     assert {p["policy"]: p["quality"] for p in route["points"]} == {"always_small": 0, "routed": 1, "always_large": 1}
 
 
-def test_what_a_client_chose_is_not_routing(begin):
-    f = begin(extra=RULE)
+def test_what_a_client_chose_is_not_routing(begin_chain):
+    f = begin_chain(extra=RULE)
     ask(f, "one", model="big/large")
     ask(f, "two", model="small")
     ask(f, "three")
@@ -92,9 +92,9 @@ def test_what_a_client_chose_is_not_routing(begin):
     assert savings(f, 1)["requests"] == 1
 
 
-def test_a_canary_and_a_shadow(begin):
-    f = begin(route='canary { tier = "large" percent = 100 }\n'
-                    'shadow { tier = "small" percent = 100 budget = "1 usd" }', extra=RULE)
+def test_a_canary_and_a_shadow(begin_chain):
+    f = begin_chain(route='canary { tier = "large" percent = 100 }\n'
+                          'shadow { tier = "small" percent = 100 budget = "1 usd" }', extra=RULE)
     ask_many(f, 3)
     eventually(lambda: [s["requests"] for s in savings(f, 3)["shadows"]] == [3], "the shadows' rows")
     route = savings(f, 3)
@@ -151,7 +151,7 @@ def test_a_restart_and_a_reload(provider, lose):
     assert is_off(f) and gauge(f, "net_saving_usd") == before
     assert f.get("/routes")["routes"][0]["off_since"] == since and events(f) == ["off"]
     assert ask(f, "after").headers["x-farthing-tier"] == "large" and len(provider.requests) == FLOOR
-    f.write_config(f.config.read_text().replace("auto_disable = true", ""))
+    f.config.write_text(f.config.read_text().replace("auto_disable = true", ""))
     f.reload()
     assert not is_off(f) and events(f) == ["on", "off"]
     ask(f, "again")
@@ -181,8 +181,8 @@ def test_ctl(lose, tmp_path):
     assert {"routed", "always small", "always large"} <= {t.text for t in drawn.findall("{*}text")}
 
 
-def test_ctl_says_what_is_wrong(begin, tmp_path):
-    f = begin(route='}\nroute "other" { match { features = {"x"} }')
+def test_ctl_says_what_is_wrong(begin_chain, tmp_path):
+    f = begin_chain(route='}\nroute "other" { match { features = {"x"} }')
     for words, code, said in [
             (["--route", "othr"], 1, 'There is no route "othr"; did you mean "other"?'),
             (["--window", "soon"], 1, '"window" must be a duration of at most 366d, such as 7d, not "soon".'),

@@ -3,11 +3,10 @@ import json
 import os
 import subprocess
 
-import httpx
 import openai
 import pytest
 
-from harness import USAGE, chat, chat_answer, chunk, question, reply, stream_answer
+from harness import chat, chat_answer, reply
 
 
 @pytest.fixture

@@ -4,10 +4,9 @@ from decimal import Decimal
 
 import pytest
 
+from chains import series, status
 from harness import WAIT, Provider, eventually, hang_up, reply
-from test_chain import ask, begin, counted, large, said, status  # noqa: F401
 from test_classify import answer_to
-from test_idempotency import row_of
 
 REFUND = 'category "refund" { examples = {"where is my money", "i want a refund"} tier = "large" %s }'
 VECTORS = {"where is my money": [1, 0, 0], "i want a refund": [0.8, 0.6, 0], "give it back": [2, 0.1, 0],
@@ -20,24 +19,25 @@ def categories(*sections, more=""):
 
 # ------------------------------------------------------------------ by the request alone
 
-def test_words_decide(begin):
-    f = begin(extra=categories(REFUND % "threshold = 0.6"))
+def test_words_decide(begin_chain):
+    f = begin_chain(extra=categories(REFUND % "threshold = 0.6"))
     assert answer_to(f, "Where is my money?") == ("large", "category:refund")
     assert answer_to(f, "Write a poem about a river in spring.") == ("small", "default")
     signals = [r["signals"] for r in f.rows(2)]
     assert signals[0]["similar"] == "refund" and signals[0]["similarity"] > 0.6 > signals[1].get("similarity", 0)
-    assert counted(f, "farthing_classifier_category_total") == {'category="refund"': 1}
+    assert series(f, "farthing_classifier_category_total") == {'category="refund"': 1}
 
 
-def test_a_rule_comes_before_it(begin):
-    f = begin(extra=categories(REFUND % "threshold = 0.6", 'rule "money" { keywords = {"money"} tier = "small" }'))
+def test_a_rule_comes_before_it(begin_chain):
+    f = begin_chain(extra=categories(REFUND % "threshold = 0.6",
+                                     'rule "money" { keywords = {"money"} tier = "small" }'))
     assert answer_to(f, "Where is my money?") == ("small", "money")
     assert answer_to(f, "I want a refund.") == ("large", "category:refund")
 
 
-def test_a_tier_outside_of_the_chain_is_passed_over(begin):
-    f = begin(extra=categories(REFUND.replace('"large"', '"other"') % "threshold = 0.6") +
-              'model "openai/other" { }\ntier "other" { models = {"openai/other"} }\n')
+def test_a_tier_outside_of_the_chain_is_passed_over(begin_chain):
+    f = begin_chain(extra=categories(REFUND.replace('"large"', '"other"') % "threshold = 0.6") +
+                    'model "openai/other" { }\ntier "other" { models = {"openai/other"} }\n')
     assert answer_to(f, "Where is my money?") == ("small", "default")
 
 
@@ -58,13 +58,13 @@ def vectors():
 
 
 @pytest.fixture
-def endpoint(begin, vectors):
+def endpoint(begin_chain, vectors):
     """Starts a proxy whose vectors come from an endpoint; a token of it is 0.000001 USD."""
     def go(more="", **kwargs):
         extra = (f'provider "vec" {{ base_url = "{vectors.url}" api_key = "vec-key" retry {{ attempts = 1 }} }}\n'
                  'model "vec/e" { input_price = "1 usd" }\n')
-        return begin(extra=extra + categories(REFUND % "threshold = 0.9", more=f'embedding_model = "vec/e" {more}'),
-                     **kwargs)
+        by_vectors = categories(REFUND % "threshold = 0.9", more=f'embedding_model = "vec/e" {more}')
+        return begin_chain(extra=extra + by_vectors, **kwargs)
     return go
 
 

@@ -1,14 +1,13 @@
 """Streams: forwarded as they come, byte for byte; cut visibly; cancelled with their client."""
 import json
 import re
-import socket
 import threading
 import time
 
 import pytest
 
-from harness import (USAGE, chat_events, chunk, eventually, free_port, hang_up, http_request, question, read_all, read_until,
-                     reply, stream_answer, unchunk)
+from harness import (USAGE, chat_events, chunk, eventually, free_port, hang_up, http_request, question, read_all,
+                     read_until, reply, stream_answer, unchunk)
 
 BYPASS = "x-farthing-cache: bypass\r\n"
 ASKED = {"stream_options": {"include_usage": True}}
