@@ -29,6 +29,14 @@ def free_ports(count, also=0):
     return found
 
 
+# For tests that are not about waiting: a look-up that comes late is a miss, a key's is refused.
+HASTY = ' command_timeout = "50ms"'  # as it is unless told
+
+
+def store_at(url):
+    return f'kind = "redis" url = "{url}" command_timeout = "5s"'
+
+
 class Tls:
     """An authority, and a certificate of it for this host."""
     KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
@@ -78,7 +86,7 @@ class RedisServer:
 
     @property
     def store(self):
-        return f'kind = "redis" url = "{self.url}"'
+        return store_at(self.url)
 
     def start(self, ready=True):
         self.process = subprocess.Popen(
@@ -177,7 +185,7 @@ class RedisCluster:
 
     @property
     def store(self):
-        return f'kind = "redis" url = "{self.url}"'
+        return store_at(self.url)
 
     def start(self):
         for node in self.nodes:
@@ -251,7 +259,7 @@ class RedisSentinels:
 
     @property
     def store(self):
-        return f'kind = "redis" url = "{self.url}"'
+        return store_at(self.url)
 
     def start(self):
         for node in self.nodes + self.sentinels:
@@ -309,7 +317,7 @@ class ChaosProxy:
 
     @property
     def store(self):
-        return f'kind = "redis" url = "{self.url}"'
+        return store_at(self.url)
 
     @property
     def black_hole(self):

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from harness import FARTHING, WAIT, eventually, key, question, tenant
-from redis_servers import is_up, needs_redis
+from redis_servers import HASTY, is_up, needs_redis
 
 pytestmark = needs_redis
 
@@ -111,7 +111,7 @@ def test_redis_goes_and_comes_back(counted, start, redis):
 
 def test_redis_is_silent(counted, start, redis):
     redis.start()
-    one = start(store=redis.store)
+    one = start(store=redis.store + HASTY)
     assert one.post().cache == "miss"
     redis.pause()
     try:

@@ -9,7 +9,7 @@ from ctl import ctl_ok
 from gates import buy_once
 from harness import (PRICED, ask_anew, budget, chat_answer, eventually, key, key_text, question, read_all, reply,
                      send, tenant)
-from redis_servers import Tls, free_ports, is_up, needs_redis
+from redis_servers import Tls, free_ports, is_up, needs_redis, store_at
 from test_limits import queued
 
 pytestmark = needs_redis
@@ -36,8 +36,7 @@ def fleet(start, redis, tmp_path):
         assert redis.call(*(word.encode() for word in order.split())) == b"+OK\r\n", order
     redis.password = "admin hush"
     (password,) = (word[1:] for word in user() if word.startswith(">"))
-    store = (f'kind = "redis" url = "rediss://farthing:{password}@localhost:{redis.port}" '
-             f'ca_file = "{tls.ca_file}" command_timeout = "5s"')
+    store = store_at(f"rediss://farthing:{password}@localhost:{redis.port}") + f' ca_file = "{tls.ca_file}"'
     instances = []
 
     def go(extra="", count=2, **more):

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from ctl import ctl_ok
 from harness import PRICED, WAIT, ask_anew, budget, cap_of, eventually, tenant
-from redis_servers import is_up, needs_redis
+from redis_servers import HASTY, is_up, needs_redis
 from storm import MODELS, PICO, FickleProvider, Storm
 
 pytestmark = needs_redis
@@ -94,7 +94,7 @@ def test_an_operator_s_word_reaches_all(start, redis):
 
 
 def test_silence_is_no_want_of_money(start, redis):
-    one, two = fleet(start, redis)
+    one, two = fleet(start, redis, store=HASTY)
     assert ask_anew(one).status == 200
     redis.pause()
     try:
@@ -109,7 +109,7 @@ def test_silence_is_no_want_of_money(start, redis):
 
 
 def test_open_goes_on_and_tells_later(start, redis):
-    one, two = fleet(start, redis, amount="0.001", store='on_store_failure { budgets = "open" }')
+    one, two = fleet(start, redis, amount="0.001", store='on_store_failure { budgets = "open" }' + HASTY)
     redis.pause()
     try:
         assert [ask_anew(one).status for _ in range(5)] == [200] * 5  # none of them would fit
@@ -164,7 +164,7 @@ def test_whoever_dies_nothing_is_spent_twice(start, redis):
         async with FickleProvider() as provider:
             instances = await asyncio.gather(*(asyncio.to_thread(
                 start, provider.url, extra=tenant("a", budget(AMOUNT, name="all")), models=MODELS,
-                provider=RETRIES, store=redis.store, log='level = "info"') for _ in range(3)))
+                provider=RETRIES, store=redis.store + HASTY, log='level = "info"') for _ in range(3)))
             storm = Fleet(instances, provider, redis)
             await storm.blow()
             await asyncio.to_thread(check, instances, provider, storm)

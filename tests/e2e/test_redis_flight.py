@@ -25,8 +25,7 @@ def fleet(start, redis):
     """So many instances over one Redis."""
     def begin(count, **options):
         redis.start()
-        # Not a matter of how busy the machine is: an answer that is late is none.
-        more = ' command_timeout = "5s"' + options.pop("store", "")
+        more = options.pop("store", "")
         members = [start(store=redis.store + more, **options) for _ in range(count)]
         eventually(lambda: all(is_up(f) for f in members), "all instances at redis")
         return members
@@ -179,7 +178,7 @@ def test_over_a_cluster(gate, start):
     cluster = RedisCluster()
     try:
         cluster.start()
-        one, two = (start(store=cluster.store + ' command_timeout = "5s"') for _ in range(2))
+        one, two = (start(store=cluster.store) for _ in range(2))
         eventually(lambda: is_up(one) and is_up(two), "both at redis")
         buy_once(gate, one, two)
     finally:

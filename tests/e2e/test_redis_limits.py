@@ -12,12 +12,10 @@ pytestmark = needs_redis
 
 @pytest.fixture
 def fleet(start, redis):
-    """Starts instances; their patience is that of a machine under load."""
     redis.start()
 
     def go(limits, count=2, failure=""):
-        store = redis.store + f' command_timeout = "10s" {failure}'
-        return [start(store=store, extra=tenant("a", limits)) for _ in range(count)]
+        return [start(store=f"{redis.store} {failure}", extra=tenant("a", limits)) for _ in range(count)]
     return go
 
 
