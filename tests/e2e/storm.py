@@ -21,6 +21,18 @@ MODELS = "".join(
 GONE = (ConnectionError, asyncio.IncompleteReadError, OSError)
 
 
+def rows_of(f):
+    """All cost rows. A process that is killed may leave its last line torn, and the next one ends it."""
+    rows, torn = [], 0
+    for line in f.cost_log.read_text().split("\n")[:-1]:
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            torn += 1
+    assert torn < f.starts, f"{torn} lines are no rows after {f.starts} starts"
+    return rows
+
+
 def reset(writer):
     """Ends a connection at once, by a reset."""
     try:

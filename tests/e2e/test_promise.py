@@ -1,7 +1,6 @@
 """The promise: nobody spends more than his budget, however many ask at once,
 whatever fails, and whenever the process dies; and the books agree to the last unit."""
 import asyncio
-import json
 import resource
 import signal
 import sqlite3
@@ -10,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from harness import PRICED, budget, eventually, http_request, key, key_text, question, tenant
-from storm import MODELS, PICO, FickleProvider, Storm
+from storm import MODELS, PICO, FickleProvider, Storm, rows_of
 
 CLIENTS = 2000
 BUDGET = tenant("a", 'budget "all" { amount = "1 usd" }')
@@ -28,8 +27,7 @@ def many_sockets():
 
 
 def sum_of_file(f):
-    with open(f.cost_log) as log:
-        return sum(Decimal(json.loads(line)["cost_usd"]) for line in log)
+    return sum(Decimal(row["cost_usd"]) for row in rows_of(f))
 
 
 def sum_of_table(f):
@@ -85,7 +83,7 @@ def test_the_process_dies_again_and_again_and_nothing_is_forgotten(start):
     spent = check_books(f, storm)
     assert not storm.kill_at and f.log().count("serves on") == 4
     assert provider.billed * PICO <= spent
-    recovered = [r for r in f.rows() if r["ended_by"] == "recovered"]
+    recovered = [r for r in rows_of(f) if r["ended_by"] == "recovered"]
     assert 1 <= len(recovered) <= 3 and all(Decimal(r["cost_usd"]) > 0 for r in recovered)
 
 

@@ -1,7 +1,6 @@
 """One budget, three instances, one Redis: nobody spends more than there is, whoever dies,
 whenever Redis is silent; and the books of all agree with the counter to the last unit."""
 import asyncio
-import json
 import os
 import random
 import time
@@ -11,7 +10,7 @@ from decimal import Decimal
 from ctl import ctl_ok
 from harness import PRICED, WAIT, ask_anew, budget, cap_of, eventually, tenant
 from redis_servers import HASTY, is_up, needs_redis
-from storm import MODELS, PICO, FickleProvider, Storm
+from storm import MODELS, PICO, FickleProvider, Storm, rows_of
 
 pytestmark = needs_redis
 
@@ -169,11 +168,6 @@ def test_whoever_dies_nothing_is_spent_twice(start, redis):
             await storm.blow()
             await asyncio.to_thread(check, instances, provider, storm)
     asyncio.run(blow())
-
-
-def rows_of(f):
-    with open(f.cost_log) as log:
-        return [json.loads(line) for line in log]
 
 
 def check(instances, provider, storm):

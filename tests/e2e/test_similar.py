@@ -187,4 +187,4 @@ def test_a_client_that_goes_while_it_is_classified(endpoint, vectors):
                            b"Content-Length: %d\r\n\r\n" % len(body) + body)
         connection.close()
     eventually(lambda: len([r for r in f.rows() if r["tenant_id"] == "default"]) >= 21, "a row for each")
-    assert f.get("/inflight")["inflight"] == []
+    eventually(lambda: f.get("/inflight")["inflight"] == [], "the end of what nobody waits for")

@@ -142,9 +142,12 @@ static void test_a_huge_value_is_announced(void **state) {
 
 // ------------------------------------------------------------------ late answers
 
+// Long enough for whoever is not mute, however busy this machine is.
+enum { LATE_MS = 250 };
+
 static void test_nobody_waits_for_a_late_one(void **state) {
     struct redis_scene *r = *state;
-    r->scene.redis.command_timeout_ms = 30;
+    r->scene.redis.command_timeout_ms = LATE_MS;
     fake_open(r);
     assert_well(r);
     FAKE_SET(&r->fake, mute, true);
@@ -163,14 +166,14 @@ static void test_nobody_waits_for_a_late_one(void **state) {
 }
 
 static void *speak_again(void *arg) {
-    usleep(100000);
+    usleep(2 * 1000 * LATE_MS);
     FAKE_SET((struct fake_redis *)arg, mute, false);
     return NULL;
 }
 
 static void test_it_is_back_with_its_late_answer(void **state) {
     struct redis_scene *r = *state;
-    r->scene.redis.command_timeout_ms = 30;
+    r->scene.redis.command_timeout_ms = LATE_MS;
     fake_open(r);
     assert_well(r);
     FAKE_SET(&r->fake, mute, true);
@@ -188,7 +191,7 @@ static void test_it_is_back_with_its_late_answer(void **state) {
 // One that never answers again is left for another connection.
 static void test_a_dead_connection_is_left(void **state) {
     struct redis_scene *r = *state;
-    r->scene.redis.command_timeout_ms = 30;
+    r->scene.redis.command_timeout_ms = LATE_MS;
     fake_open(r);
     assert_well(r);
     FAKE_SET(&r->fake, mute, true);

@@ -101,8 +101,11 @@ static void test_many(void **state) {
 static void test_a_loop_that_does_not_run(void **state) {
     struct real *r = *state;
     struct scene *one = open_one(r), *two = open_two(r);
-    struct listener there;
+    struct scene beside = {.store = two->store, .loop = event_base_new()}; // another loop of two's
+    struct listener there, end;
     enum { SAID = 6000, KEPT = 4096 };
+    beside.client = store_client_new(beside.store, beside.loop);
+    listen_to(&beside, "end", &end);
     listen_to(two, "news", &there);
     say_until_heard(one, "news", "begin", two, &there);
     store_say(one->store, "news", SLICE("marked"));
@@ -114,10 +117,13 @@ static void test_a_loop_that_does_not_run(void **state) {
             store_say(one->store, "news", SLICE("x"));
         store_flush(one->store);
     }
+    say_until_heard(one, "end", "all have come", &beside, &end);
     while (there.calls < KEPT)
         event_base_loop(two->loop, EVLOOP_ONCE);
     say_until_heard(one, "news", "end", two, &there);
     assert_true(there.calls < SAID);
+    store_client_free(beside.client);
+    event_base_free(beside.loop);
 }
 
 // ------------------------------------------------------------------- unlisten

@@ -256,7 +256,7 @@ static void test_a_late_one(void **state) {
     const struct slice key = SLICE("k");
     const struct store_call call = call_of(&count, &key, NULL);
     struct answer a = {0};
-    r->scene.redis.command_timeout_ms = 30;
+    r->scene.redis.command_timeout_ms = 250;
     fake_open(r);
     FAKE_SET(&r->fake, mute, true);
     assert_int_equal(run(&r->scene, &count, "k", "1", &value), STORE_FAILED);
