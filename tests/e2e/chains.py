@@ -14,7 +14,7 @@ tier "small" { models = {"openai/small"} }
 tier "large" { models = {"big/large"} }
 """
 ONCE = 'retry { attempts = 1 }'
-SHORT = 'first_byte_timeout = "150ms" idle_timeout = "150ms" '
+SHORT = 'first_byte_timeout = "500ms" idle_timeout = "500ms" '
 SMALL_COST, LARGE_COST = Decimal("0.00004"), Decimal("0.00011")  # of 10 tokens in and 3 out
 
 

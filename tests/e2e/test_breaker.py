@@ -51,7 +51,7 @@ def test_with_a_fallback_nobody_notices(provider, large, begin_chain, stream):
 
 def test_timeouts_open_it(provider, large, begin_chain):
     provider.answer = raw(b"", sleep)
-    f = begin_chain(provider_more='first_byte_timeout = "50ms" ' + breaker())
+    f = begin_chain(provider_more='first_byte_timeout = "300ms" ' + breaker())
     assert [said(a) for a in ask_many(f, 6)] == ["large answer"] * 6 and len(provider.requests) == 3
 
 

@@ -172,9 +172,9 @@ def test_most_attempts(provider, large, begin_chain, most, expected):
 @pytest.mark.parametrize("how", ["route", "header"])
 def test_the_deadline_is_of_the_whole_chain(provider, large, begin_chain, how):
     provider.answer = large.answer = raw(b"", sleep)
-    f = begin_chain('deadline = "400ms"' if how == "route" else "",
-                    provider_more='first_byte_timeout = "150ms" ' + ONCE)
-    got = ask(f, headers={"x-farthing-deadline-ms": "400"} if how == "header" else None)
+    f = begin_chain('deadline = "1500ms"' if how == "route" else "",
+                    provider_more='first_byte_timeout = "400ms" ' + ONCE)
+    got = ask(f, headers={"x-farthing-deadline-ms": "1500"} if how == "header" else None)
     assert (got.status, got.code, len(large.requests)) == (504, "upstream_timeout", 1)
     (row,) = f.rows()
     assert row["ended_by"] == "deadline" and reasons(row) == ["first_byte_timeout", "total_timeout"]

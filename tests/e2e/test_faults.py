@@ -64,7 +64,7 @@ FAULTS = {
 def test_faults(provider, start, name, stream):
     answer, status, code, reasons = FAULTS[name]
     provider.answer = answer
-    f = start(provider.url, provider='first_byte_timeout = "150ms" idle_timeout = "150ms" '
+    f = start(provider.url, provider='first_byte_timeout = "500ms" idle_timeout = "500ms" '
                                      'retry { attempts = 2 backoff = "1ms" }')
     got = f.post(body=question(stream=stream))
     if status is None:  # a redirect is never followed, and no answer
@@ -210,7 +210,7 @@ def test_a_deadline_ends_the_attempts(provider, farthing):
     assert wrong.status == 400
 
 
-@pytest.mark.parametrize("headers,ender", [({"x-farthing-deadline-ms": "300"}, "deadline"), ({}, "provider")])
+@pytest.mark.parametrize("headers,ender", [({"x-farthing-deadline-ms": "1000"}, "deadline"), ({}, "provider")])
 def test_a_stream_that_takes_too_long(provider, start, headers, ender):
     f = start(provider.url, provider='idle_timeout = "%s"' % ("20s" if headers else "100ms"))
 

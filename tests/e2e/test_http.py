@@ -152,7 +152,7 @@ def test_a_trickle_of_empty_lines_does_not_hold_a_connection(start):
 
 
 def test_an_idle_connection_is_closed(start):
-    f = start(server='keepalive_timeout = "50ms"')
+    f = start(server='keepalive_timeout = "500ms"')
     assert f.raw(b"") == b""
     assert parse(f.raw(NEXT))[0][0] == 200
 

@@ -252,7 +252,7 @@ CURABLE = {"500": error(500), "503": error(503), "429": error(429), "401": error
 @pytest.mark.parametrize("form", ["whole", "stream"])
 @pytest.mark.parametrize("name", CURABLE)
 def test_what_a_retry_can_cure_is_not_stored(provider, start, name, form):
-    f = start(provider=NO_RETRY + ' first_byte_timeout = "200ms"')
+    f = start(provider=NO_RETRY + ' first_byte_timeout = "600ms"')
     body = question(**HOT, **FORMS[form])
     provider.answer = CURABLE[name]
     assert f.post(body=body, headers=named()).status >= 400
