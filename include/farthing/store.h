@@ -153,8 +153,9 @@ struct store_call {
     size_t key_count;
     const struct slice *args;
     size_t arg_count;
-    // How long the answer may take; 0: command_timeout. Where this says more it is
-    // asked even while other answers are late, so that a hiccup is no refusal.
+    // How long the answer may take, where that is more than command_timeout (0: no
+    // more). Then it is asked even while other answers are late, so that a hiccup is
+    // no refusal.
     int64_t patience_ms;
 };
 // NULL: away or too busy, as of store_get. STORE_FAILED: an error, or no answer

@@ -58,8 +58,8 @@ static void give_up(struct redis_node *n, struct redis_command *c) {
 }
 
 static uint64_t patience_ns(const struct redis_node *n, const struct redis_command *c) {
-    int64_t said_ms = c->job != NULL ? c->job->patience_ms : 0;
-    return said_ms > 0 ? (uint64_t)said_ms * 1000000u : timeout_ns(n);
+    uint64_t said_ns = c->job != NULL ? (uint64_t)c->job->patience_ms * 1000000u : 0;
+    return said_ns > timeout_ns(n) ? said_ns : timeout_ns(n);
 }
 
 // What is waited for longer than it may be fails now.

@@ -59,11 +59,14 @@ static struct redis_node *node_of(struct redis *r, const struct redis_space *spa
     return n;
 }
 
-// Of the oldest that waits.
-static void arm_deadline(struct redis *r, const struct redis_space *space) {
+static void arm_deadline(struct redis *r, const struct redis_space *space, const struct job *read) {
     struct redis_node *n = node_of(r, space);
     if (n != NULL)
-        redis_arm_deadline(n, space->waiting_first->handed_ns);
+        redis_arm_deadline(n, read->handed_ns);
+}
+
+static bool is_read(const struct job *j) {
+    return j->op != NULL;
 }
 
 void redis_space_wait(struct redis *r, struct redis_space *space, struct job *j) {
@@ -73,7 +76,8 @@ void redis_space_wait(struct redis *r, struct redis_space *space, struct job *j)
     else
         space->waiting_last->next = j;
     space->waiting_last = j;
-    arm_deadline(r, space);
+    if (is_read(j))
+        arm_deadline(r, space, j);
     if (space->state != SPACE_UNKNOWN)
         return;
     const struct redis_node *n = node_of(r, space);
@@ -191,12 +195,22 @@ void redis_space_give_up(struct redis *r, struct redis_space *space) {
         space->state = SPACE_UNKNOWN;
 }
 
+static bool is_late_read(const struct job *j, const void *until_ns) {
+    return is_read(j) && j->handed_ns <= *(const uint64_t *)until_ns;
+}
+
+// What is to be written waits for the generation as long as the connection stands: it
+// could not be kept, since a purge may come between that would not be seen.
 void redis_spaces_check_deadlines(struct redis *r, uint64_t now, uint64_t timeout_ns) {
-    for (struct redis_space *s = r->spaces; s != NULL; s = s->next)
-        if (s->waiting_first != NULL && now - s->waiting_first->handed_ns >= timeout_ns)
-            redis_space_give_up(r, s);
-        else if (s->waiting_first != NULL)
-            arm_deadline(r, s);
+    uint64_t until_ns = now > timeout_ns ? now - timeout_ns : 0;
+    for (struct redis_space *s = r->spaces; s != NULL; s = s->next) {
+        finish_some(r, take_some(s, is_late_read, &until_ns), STORE_FAILED);
+        const struct job *j = s->waiting_first;
+        while (j != NULL && !is_read(j))
+            j = j->next;
+        if (j != NULL)
+            arm_deadline(r, s, j);
+    }
 }
 
 // A purge that was written while that one could not be asked is to be seen before

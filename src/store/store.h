@@ -58,7 +58,7 @@ struct job {
     struct mail mail; // first: mail is the job
     struct redis *redis;
     uint64_t handed_ns;
-    int64_t patience_ms; // RUN; 0: as all
+    int64_t patience_ms;         // RUN: at least so long; 0: as all
     struct store_client *client; // FORGET_CLIENT
     struct job *next;
     enum job_kind kind;

@@ -221,6 +221,23 @@ static void test_what_was_under_way(void **state) {
     assert_int_equal(dropped(one), 0);
 }
 
+// A space's generation is asked for when it is first used. Who waits for a value gives
+// up in time; what is to be written waits for it.
+static void test_the_first_write_of_a_slow_server(void **state) {
+    struct real *r = *state;
+    r->one.scene.redis.command_timeout_ms = 50;
+    struct scene *one = open_one(r);
+    await_up();
+    kill(r->server.pid, SIGSTOP);
+    store_put(one->store, "cache", SLICE("k"), SLICE("v"), 0);
+    assert_int_equal(try_get(one, SLICE("k")), STORE_FAILED);
+    await_down();
+    kill(r->server.pid, SIGCONT);
+    await_up();
+    comes_back(one, "k");
+    assert_int_equal(dropped(one), 0);
+}
+
 // The server refuses for good reasons of its own: that write is over.
 static void test_an_error_is_no_reason_to_keep(void **state) {
     struct redis_scene *r = *state;
@@ -285,6 +302,7 @@ int main(void) {
         REAL(test_a_purge_of_ones_own),
         REAL(test_an_unknown_space),
         REAL(test_what_was_under_way),
+        REAL(test_the_first_write_of_a_slow_server),
         FAKE(test_an_error_is_no_reason_to_keep),
         REAL(test_bounds),
     };
