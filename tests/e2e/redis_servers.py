@@ -31,6 +31,7 @@ def free_ports(count, also=0):
 
 # For tests that are not about waiting: a look-up that comes late is a miss, a key's is refused.
 HASTY = ' command_timeout = "50ms"'  # as it is unless told
+PATIENT = ' connect_timeout = "8s"'  # so that each of several is waited for
 
 
 def store_at(url):
@@ -148,6 +149,11 @@ class RedisServer:
 
 def is_up(farthing):
     return 'farthing_store_up{kind="redis"} 1' in farthing.metrics()
+
+
+def know_each_other(fleet):
+    for f in fleet:
+        eventually(lambda f=f: f.get("/status")["store"]["instances"] == len(fleet), "that they know of each other")
 
 
 class RedisCluster:

@@ -172,8 +172,8 @@ class Scene:
             given = {a.answer.headers["x-farthing-request-id"]:
                      (a.answer.status, None if a.answer.status == 200 else a.answer.code)
                      for a in load.asked if a.instance == n}
-            rows = {r["request_id"]: (r["status"], r["error_code"]) for r in f.rows(len(given))}
-            assert given.items() <= rows.items()
+            eventually(lambda f=f, given=given: given.items() <= {
+                r["request_id"]: (r["status"], r["error_code"]) for r in f.rows(len(given))}.items(), "a row for each")
 
     def are_one_again(self):
         """What one bought, the other has; with a key, too."""
@@ -207,8 +207,8 @@ class Scene:
     def logs_are_short(self, was_down):
         """A line when it failed and one when it was back; a machine under load may see one time more."""
         for f in self.instances:
-            log = f.log()
-            assert was_down <= log.count("fails:") == log.count("is there again") <= 2, log
+            eventually(lambda f=f: f.log().count("fails:") == f.log().count("is there again"), "that it is back")
+            assert was_down <= f.log().count("fails:") <= 2, f.log()
 
 
 # ------------------------------------------------------------------- the troubles

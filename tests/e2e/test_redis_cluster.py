@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from harness import PRICED, budget, eventually, key, question, tenant
-from redis_servers import RedisCluster, Tls, is_up, needs_redis
+from redis_servers import RedisCluster, Tls, is_up, needs_redis, store_at
 
 pytestmark = needs_redis
 
@@ -129,7 +129,7 @@ def test_with_tls_and_a_password(counted, start, tmp_path):
     try:
         cluster.start()
         url = cluster.url.replace("redis+cluster://", "rediss+cluster://:hush@")
-        store = f'kind = "redis" url = "{url}" ca_file = "{tls.ca_file}"'
+        store = store_at(url) + f' ca_file = "{tls.ca_file}"'
         one, two = start(store=store), start(store=store)
         assert is_up(one) and is_up(two)
         is_shared(one, two, range(20))

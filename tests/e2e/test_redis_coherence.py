@@ -42,6 +42,7 @@ def test_what_was_finished_while_redis_was_away(counted, start, redis):
     redis.start()
     eventually(lambda: is_up(one), "redis")
     eventually(lambda: 'farthing_store_kept{kind="redis"} 0' in one.metrics(), "no writes that wait")
+    eventually(lambda: redis.values() == 2, "both writes there")  # it came back empty
     two = start(store=redis.store)
     assert two.post(body=question(seed=2)).cache == "hit"
     second = two.post(headers=headers)

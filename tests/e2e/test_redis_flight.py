@@ -229,7 +229,7 @@ def test_without_redis_keys_are_refused_and_nothing_else(counted, start, redis):
     assert (refused.status, refused.code) == (503, "store_unavailable")
     assert int(refused.headers["Retry-After"]) >= 1 and len(counted.requests) == 0
     assert [one.post().cache for _ in range(2)] == ["miss", "hit"]
-    assert one.rows(3)[0]["error_code"] == "store_unavailable"
+    assert [r["error_code"] for r in one.rows(3)].count("store_unavailable") == 1
 
 
 def test_what_is_finished_is_served_without_redis(counted, fleet, redis):

@@ -2,7 +2,7 @@
 import pytest
 
 from harness import eventually, question
-from redis_servers import RedisSentinels, Tls, is_up, needs_redis
+from redis_servers import PATIENT, RedisSentinels, Tls, is_up, needs_redis, store_at
 
 pytestmark = needs_redis
 
@@ -48,7 +48,7 @@ def test_the_master_is_changed(counted, start, sentinels):
 
 
 def test_no_sentinel_knows_it(counted, start, sentinels):
-    one = start(store=sentinels.store.replace("/" + sentinels.NAME, "/another"))
+    one = start(store=sentinels.store.replace("/" + sentinels.NAME, "/another") + PATIENT)
     assert not is_up(one) and one.post().status == 200
     assert "knows no master of this name" in one.log()
 
@@ -61,10 +61,9 @@ def test_with_tls(counted, start, tmp_path):
     try:
         sentinels.start()
         url = sentinels.url.replace("redis+", "rediss+")
-        one = start(store=f'kind = "redis" url = "{url}" ca_file = "{tls.ca_file}"')
-        two = start(store=f'kind = "redis" url = "{url}" ca_file = "{tls.ca_file}"')
+        one, two = (start(store=store_at(url) + f' ca_file = "{tls.ca_file}"') for _ in range(2))
         is_shared(one, two, 1)
-        distrustful = start(store=f'kind = "redis" url = "{url}"')
+        distrustful = start(store=store_at(url) + PATIENT)
         assert not is_up(distrustful) and "certificate is not accepted" in distrustful.log()
     finally:
         sentinels.remove()
