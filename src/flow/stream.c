@@ -277,6 +277,7 @@ static void finish_whole(struct exchange *x, const struct provider_stream_state 
         remember(x, buffer_slice(&answer));
     buffer_free(&answer);
     reply_begin(x);
+    join_leave(x); // as remember(): who asks again for what was rejected buys it anew
     if (x->request != NULL)
         http_reply_finish(x->request);
     station_record(x);

@@ -125,12 +125,13 @@ void ledger_record(struct ledger *l, const struct cost_row *row) {
     cost_row_write(&line, row);
     buffer_append_char(&line, '\n');
     atomic_fetch_add(&l->rows, 1);
-    line_writer_add(l->writer, buffer_slice(&line));
-    buffer_free(&line);
+    // Who sees the row finds it in all figures.
     row_metrics_observe(row);
     savings_note(l->savings, row);
     if (!row->cost_known)
         warn_unpriced(l, row);
+    line_writer_add(l->writer, buffer_slice(&line));
+    buffer_free(&line);
 }
 
 void ledger_reopen(struct ledger *l) {

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from chains import ONCE, ask, raw, reasons, said, series, sleep, status
+from chains import ONCE, SHORT, ask, raw, reasons, said, series, sleep, status
 from harness import chat, eventually, hang_up, reply, row_of
 
 FOREVER, SOON = 'open_for = "1h"', 'open_for = "200ms"'
@@ -51,7 +51,7 @@ def test_with_a_fallback_nobody_notices(provider, large, begin_chain, stream):
 
 def test_timeouts_open_it(provider, large, begin_chain):
     provider.answer = raw(b"", sleep)
-    f = begin_chain(provider_more='first_byte_timeout = "300ms" ' + breaker())
+    f = begin_chain(provider_more=SHORT + breaker())
     assert [said(a) for a in ask_many(f, 6)] == ["large answer"] * 6 and len(provider.requests) == 3
 
 

@@ -10,7 +10,7 @@ import openai
 import pytest
 
 from harness import (answer_as_asked, ask_anew, budget, chat, chunk, eventually, free_port, hang_up, key, question,
-                     read_all, read_until, reply, send, stream_answer, tenant)
+                     read_all, read_until, reply, row_of, send, stream_answer, tenant)
 
 ONE = Decimal("0.001005")  # an answer to ask_anew(): 5 tokens of input and 100 of output
 
@@ -81,9 +81,9 @@ def test_the_money_of_a_run(begin_priced, where):
     low, high = 'run { max_cost = "0.0015 usd" }\n', 'run { max_cost = "9 usd" }\n'
     f = begin_priced({"tenant": tenant("a", low), "file": low + tenant("a"),
                "both": high + tenant("a", low)}[where])
-    results = [ask_anew(f, headers={RUN: run}).code for run in ("r1", "r1", "r2")] + [ask_anew(f).code, ask_anew(f).code]
-    assert results == ["ok", "run_budget_exceeded", "ok", "ok", "ok"]
-    refused = f.rows(5)[1]
+    answers = [ask_anew(f, headers={RUN: run} if run else None) for run in ("r1", "r1", "r2", None, None)]
+    assert [a.code for a in answers] == ["ok", "run_budget_exceeded", "ok", "ok", "ok"]
+    refused = row_of(f, answers[1])
     assert (refused["status"], refused["run_id"], refused["refused_by"]) == (429, "r1", "budget:run")
 
 
@@ -100,7 +100,7 @@ def test_what_a_refusal_says(begin_priced, provider):
     for words in ('"daily" of tenant a', "0.000495 USD left of 0.0015 USD", "(0 USD are reserved"):
         assert words in error["message"]
     assert ask_anew(f, refused.fits).code == "ok"
-    row = f.rows(3)[1]
+    row = row_of(f, refused)
     assert (row["status"], row["error_code"], row["ended_by"], row["refused_by"], row["cost_usd"],
             row["attempts"]) == (429, "budget_exceeded", "budget", "budget:daily", "0", [])
     assert 'farthing_budget_rejections_total{tenant="a",budget="daily"} 1\n' in f.metrics()

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from harness import chat, chat_events, chunk, eventually, question, reply, stream_answer
+from harness import chat, chat_events, chunk, eventually, question, reply, row_of, stream_answer
 
 
 def said(answer):
@@ -78,7 +78,8 @@ def test_modes(counted, farthing):
     def ask(mode):
         return farthing.post(headers={"x-farthing-cache": mode})
 
-    assert ask("only").status == 504
+    missing = ask("only")
+    assert missing.status == 504
     assert (ask("use").cache, ask("use").cache) == ("miss", "hit")
     bypassed = ask("bypass")
     assert (bypassed.cache, said(bypassed)) == ("bypass", "answer 2")
@@ -88,7 +89,7 @@ def test_modes(counted, farthing):
     refused = ask("never")
     assert refused.status == 400 and refused.json["error"]["param"] == "x-farthing-cache"
     assert len(counted.requests) == 3
-    missed = farthing.rows()[0]
+    missed = row_of(farthing, missing)
     assert missed["error_code"] == "cache_only_miss" and missed["cost_usd"] == "0"
 
 

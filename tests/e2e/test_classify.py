@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from chains import answer_of, ask, said, status
-from harness import FARTHING, row_of
+from harness import FARTHING, eventually, row_of
 
 TOOL = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
 
@@ -185,7 +185,7 @@ def test_a_bad_pattern(begin_chain, section):
     result = checked(f)
     assert result.returncode != 0 and f"{f.config}:{lines[0]}: " in result.stderr + result.stdout
     f.reload()
-    assert f"{f.config}:{lines[0]}: " in f.log()
+    eventually(lambda: f"{f.config}:{lines[0]}: " in f.log(), "the reason")
     assert answer_to(f, "hard") == ("large", "hard")  # the old one
 
 
