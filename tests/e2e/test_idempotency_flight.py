@@ -208,7 +208,7 @@ def test_a_whole_stream_is_kept_though_its_provider_goes_on(gate, start):
         assert gate.go_on.wait(20)
         connection.sendall(b"".join(chat_events()[2:]))
 
-    f = start(extra=route('on_client_gone = "wait 500ms"'))
+    f = start(extra=route('on_client_gone = "wait 1500ms"'))
     gate.answers = [answer]
     first = ask(f, lines(), **HOT, stream=True)
     gate.begin.set()

@@ -131,7 +131,8 @@ def test_a_bad_reload_keeps_the_old_configuration_and_says_why(farthing):
     good = farthing.config.read_text()
     farthing.config.write_text(good.replace("provider \"openai\"", "provder \"openai\""))
     farthing.reload()
-    assert "provder" in farthing.log() and farthing.post().status == 200
+    eventually(lambda: "provder" in farthing.log(), "the reason")
+    assert farthing.post().status == 200
     assert "provder" in json.loads(get(farthing.admin + "/status")[1])["reload_error"]
     farthing.config.write_text(good)
     farthing.reload()

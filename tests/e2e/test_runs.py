@@ -164,11 +164,11 @@ def test_who_leaves_gives_back_what_he_reserved(begin, provider):
 # --------------------------------------------------------------------------------- time
 
 def test_the_time_of_a_run(begin):
-    f = begin('max_wall = "400ms"')
+    f = begin('max_wall = "1s"')
     assert ask(f).code == "ok"
     refused = eventually(lambda: (a := ask(f)).status == 429 and a, "the end of its time")
     assert refused.code == OVER
-    assert re.search(r"run r1 may take 400 ms from its first step on; that was \d+ ms ago",
+    assert re.search(r"run r1 may take 1000 ms from its first step on; that was \d+ ms ago",
                      refused.json["error"]["message"])
     eventually(lambda: f.rows()[-1]["refused_by"] == "run.max_wall", "its row")
     assert ask(f, run="r2").code == "ok"

@@ -79,6 +79,7 @@ def has_examples(f, vectors):
     """The first request asks for the examples' vectors, and does not wait for them."""
     assert answer_to(f, "the first") == ("small", "default")
     of_embeddings(f, 1)
+    eventually(lambda: not f.get("/inflight")["inflight"], "their use")
     assert vectors.requests[0].json["input"] == ["where is my money", "i want a refund"]
 
 
