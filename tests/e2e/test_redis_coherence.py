@@ -32,7 +32,9 @@ def test_what_was_finished_while_redis_was_away(counted, start, redis):
     headers = {"Idempotency-Key": "k-1", "x-farthing-cache": "bypass"}
     assert one.post().cache == "miss"
     assert one.post(body=question(seed=1), headers={**headers, "Idempotency-Key": "k-0"}).status == 200
-    eventually(lambda: redis.values() == 2, "both writes there")  # one under way would wait, too
+    # One under way, or not known to be there, would wait, too.
+    eventually(lambda: redis.values() == 2, "both writes there")
+    eventually(lambda: one.get("/status")["store"]["queued"] == 0, "that it knows")
     redis.stop()
     eventually(lambda: not is_up(one), "the loss of redis")
     assert one.post(body=question(seed=2)).cache == "miss"
