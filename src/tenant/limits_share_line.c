@@ -107,8 +107,10 @@ static void end_asking(struct limits_tenant *t, struct limits_waiter *w, enum li
     }
 }
 
-// Nothing is granted where it is too little for the first. For those behind him that
-// says nothing, as far as is known: they are asked for again.
+// By what is known of all it fits, only the credit is not here: nothing is granted where
+// it is too little for the first, which says nothing of those behind him; and his own may
+// have gone while the store was thought away. They are asked for again. (Who is alone has
+// no credit, and an even share of the limit to go by.)
 static bool was_not_meant(const struct limits_refusal *r) {
     return r->reason != LIMITS_REASON_CONCURRENCY && r->retry_after_ms == 0;
 }
@@ -119,7 +121,8 @@ void limits_line_judge(struct limits_tenant *t, uint64_t arrivals, uint64_t now_
          is_first = false) {
         struct limits_waiter *w = s->first;
         enum limits_entry entry = limits_enter(t, w->ticket, &w->ask, now_us, true);
-        if (entry == LIMITS_ENTRY_REFUSED && !is_first && was_not_meant(&w->ticket->refusal))
+        bool is_judged_alone = is_first && s->alone;
+        if (entry == LIMITS_ENTRY_REFUSED && !is_judged_alone && was_not_meant(&w->ticket->refusal))
             return;
         end_asking(t, w, entry);
     }
