@@ -109,20 +109,18 @@ static void end_asking(struct limits_tenant *t, struct limits_waiter *w, enum li
 
 // By what is known of all it fits, only the credit is not here: nothing is granted where
 // it is too little for the first, which says nothing of those behind him; and his own may
-// have gone while the store was thought away. They are asked for again. (Who is alone has
-// no credit, and an even share of the limit to go by.)
+// have gone while the store was thought away. They are asked for again. (By an even share,
+// or without the store, a refusal has its time.)
 static bool was_not_meant(const struct limits_refusal *r) {
     return r->reason != LIMITS_REASON_CONCURRENCY && r->retry_after_ms == 0;
 }
 
 void limits_line_judge(struct limits_tenant *t, uint64_t arrivals, uint64_t now_us) {
     struct limits_share *s = t->share;
-    for (bool is_first = true; s->first != NULL && s->first->arrival <= arrivals;
-         is_first = false) {
+    while (s->first != NULL && s->first->arrival <= arrivals) {
         struct limits_waiter *w = s->first;
         enum limits_entry entry = limits_enter(t, w->ticket, &w->ask, now_us, true);
-        bool is_judged_alone = is_first && s->alone;
-        if (entry == LIMITS_ENTRY_REFUSED && !is_judged_alone && was_not_meant(&w->ticket->refusal))
+        if (entry == LIMITS_ENTRY_REFUSED && was_not_meant(&w->ticket->refusal))
             return;
         end_asking(t, w, entry);
     }

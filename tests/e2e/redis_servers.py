@@ -29,12 +29,12 @@ def free_ports(count, also=0):
     return found
 
 
-# For tests that are not about waiting: a look-up that comes late is a miss, a key's is refused.
 HASTY = ' command_timeout = "50ms"'  # as it is unless told
 PATIENT = ' connect_timeout = "8s"'  # so that each of several is waited for
 
 
 def store_at(url):
+    """Waited for patiently: otherwise a look-up that comes late is a miss, and a key's is refused."""
     return f'kind = "redis" url = "{url}" command_timeout = "5s"'
 
 

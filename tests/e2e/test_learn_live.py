@@ -33,7 +33,7 @@ def kept(tmp_path):
 
 
 @pytest.fixture
-def live(provider, large, begin_chain, kept):  # noqa: F811
+def live(provider, large, begin_chain, kept):
     """Starts a proxy with a gate on both tiers, that keeps outcomes."""
     def go(route=GATE, classifier="", capture=True, **kwargs):
         where = f'capture = "{kept}"' if capture else ""
@@ -100,7 +100,7 @@ def test_nothing_is_kept_unless_asked_for(live, kept):
     assert f.stop() == 0 and not kept.exists()
 
 
-def test_errors_are_no_outcomes(live, provider, large, kept):  # noqa: F811
+def test_errors_are_no_outcomes(live, provider, large, kept):
     f = live()
     provider.answer = large.answer = lambda r, c: reply(c, 500, {"error": {"message": "no"}})
     row_of(f, ask(f))

@@ -11,7 +11,7 @@ pytestmark = needs_redis
 
 
 @pytest.fixture
-def fleet(begin_chain, redis):  # noqa: F811
+def fleet(begin_chain, redis):
     """Starts instances, whose breakers open with three failures, until each listens to the others."""
     redis.start()
     running = []
@@ -51,7 +51,7 @@ def trip(f, provider):
     assert is_open(f)
 
 
-def test_what_one_found_out_the_other_does_not_try(provider, large, fleet):  # noqa: F811
+def test_what_one_found_out_the_other_does_not_try(provider, large, fleet):
     one, two = fleet(), fleet()
     trip(one, provider)
     eventually(lambda: is_open(two), "hearsay")
@@ -72,7 +72,7 @@ def test_what_one_found_out_the_other_does_not_try(provider, large, fleet):  # n
     eventually(lambda: not is_open(two) and not is_open(three), "the reset")
 
 
-def test_a_probe_of_one_is_enough(provider, large, fleet):  # noqa: F811
+def test_a_probe_of_one_is_enough(provider, large, fleet):
     one, two = (fleet('open_for = "3s"') for _ in range(2))
     answer = provider.answer
     trip(one, provider)
@@ -83,7 +83,7 @@ def test_a_probe_of_one_is_enough(provider, large, fleet):  # noqa: F811
     assert len(two.log().split("its probe was answered")) == 2 and ask_again(two) == "small answer"
 
 
-def test_one_that_is_cut_off_shuts_it_for_nobody_else(provider, large, fleet):  # noqa: F811
+def test_one_that_is_cut_off_shuts_it_for_nobody_else(provider, large, fleet):
     nobody = Provider()
     one, two = fleet(url=nobody.url), fleet()
     assert ask_again(two) == "small answer"
@@ -94,7 +94,7 @@ def test_one_that_is_cut_off_shuts_it_for_nobody_else(provider, large, fleet):  
     nobody.close()
 
 
-def test_without_redis_each_goes_by_what_it_sees(provider, large, redis, fleet):  # noqa: F811
+def test_without_redis_each_goes_by_what_it_sees(provider, large, redis, fleet):
     one, two = fleet(), fleet()
     redis.stop()
     trip(one, provider)

@@ -58,7 +58,7 @@ def test_the_steps_of_a_run_are_of_both(held, fleet):
     answers = [(one, two)[i % 2].post(body=question(f"n {i}"), headers=headers) for i in range(5)]
     assert [a.code for a in answers] == ["ok"] * 3 + ["run_budget_exceeded"] * 2
     assert "has taken 3" in answers[3].json["error"]["message"]
-    run = eventually(lambda: next((r for r in two.get("/runs")["runs"] if not r["running"]), None), "its end")
+    run, = eventually(lambda: (runs := two.get("/runs")["runs"]) and not runs[0]["running"] and runs, "its end")
     assert run["steps"] == 3
     other = {**headers, "x-farthing-run": "r2"}
     at_once = [send(f, f"held {i}", metadata={"farthing_run": "r3"}) for i, f in enumerate([one, two] * 3)]
